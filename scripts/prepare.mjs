@@ -49,7 +49,10 @@ function matchesLockFile() {
 
 /** Compiled packages use Node-API, which is the same for every Node.js here; loading one is the proof. */
 async function compiledLoads() {
-  const { code } = await runWithProgress('Checking compiled dependencies', process.execPath, ['-e', 'require("sqlite3")'])
+  const { code } = await runWithProgress('Checking compiled dependencies', process.execPath, [
+    '-e',
+    'require("sqlite3")',
+  ])
   return code === 0
 }
 
