@@ -1,0 +1,15 @@
+import type { Operation } from './association.ts'
+
+/**
+ * One DIMSE service that the acceptor offers. The server asks its services in order and the first that serves a SOP Class
+ * negotiates and carries out what comes in its contexts; Storage Commitment will be one more of them.
+ */
+export interface DimseService {
+  serves(abstractSyntax: string): boolean
+  /** The transfer syntax to accept of those proposed, in the proposer's order; undefined: none. */
+  choose(proposed: readonly string[]): string | undefined
+  /** Values of Command Field that it carries out. */
+  readonly commands: readonly number[]
+  /** Carries out and answers one operation; gives the final status. Rejects only when the association must end. */
+  operate(operation: Operation): Promise<number>
+}
