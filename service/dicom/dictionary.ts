@@ -7,6 +7,8 @@ export interface DictionaryEntry {
   keyword: string
   /** The first one where the standard leaves a choice (`US or SS`). */
   vr: string
+  /** The others of such a choice, in the standard's order; empty where there is none. */
+  otherVrs: readonly string[]
 }
 
 interface Dictionary {
@@ -30,10 +32,10 @@ function load(): Dictionary {
 
 function add(dictionary: Dictionary, writtenTag: string, keyword: string, writtenVr: string): void {
   const tag = writtenTag.replace(/[(),]/g, '').toUpperCase()
-  const vr = writtenVr.slice(0, 2)
+  const [vr = '', ...otherVrs] = writtenVr.trim().split(' or ')
   // `See Note` stands for items and delimiters, which are no attributes.
   if (!/^[A-Z]{2}$/.test(vr) || keyword === '') return
-  const entry = { keyword, vr }
+  const entry = { keyword, vr, otherVrs }
   if (tag.includes('X')) dictionary.repeating.set(tag, entry)
   else dictionary.byTag.set(tag, entry)
   if (!dictionary.byKeyword.has(keyword)) dictionary.byKeyword.set(keyword, tag.replaceAll('X', '0'))
