@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { after, before, describe, it } from 'node:test'
 import { Firn } from '../support/firn.ts'
-import { type Instance, instanceOfSize, makeInstance } from '../support/instances.ts'
+import { type Instance, instanceOfSize, makeInstance, uidsOf } from '../support/instances.ts'
 import { multipart, stowType } from '../support/multipart.ts'
 import { sha256 } from '../support/part10.ts'
 import { newSeed, Random } from '../support/random.ts'
@@ -143,7 +143,7 @@ describe(`STOW-RS (seed ${random.seed})`, () => {
 
   it('keeps both of two files with one SOP Instance UID, serves the first, lists the conflict', async () => {
     const one = instanceOfSize(random, 5_000)
-    const other = instanceOfSize(random, 6_000, sameUids(one))
+    const other = instanceOfSize(random, 6_000, uidsOf(one))
     assert.equal((await stow(firn.dicomWeb, [one.file])).status, 200)
     const second = await stow(firn.dicomWeb, [other.file])
     assert.ok(second.status === 200 || second.status === 202, `status ${second.status}`)
@@ -161,7 +161,7 @@ describe(`STOW-RS (seed ${random.seed})`, () => {
 
   it('keeps the first of ten different files with one SOP Instance UID that arrive at once, and all by digest', async () => {
     const one = makeInstance(random)
-    const files = Array.from({ length: 10 }, () => instanceOfSize(random, 20_000, sameUids(one)).file)
+    const files = Array.from({ length: 10 }, () => instanceOfSize(random, 20_000, uidsOf(one)).file)
     const answers = await Promise.all(files.map((file) => stow(firn.dicomWeb, [file])))
     for (const answer of answers) assert.ok(answer.status === 200 || answer.status === 202, `status ${answer.status}`)
     const served = await retrieve(firn.dicomWeb, instancePath(one))
@@ -336,10 +336,6 @@ describe(`STOW-RS (seed ${random.seed})`, () => {
     await assertKept(cut)
   })
 })
-
-function sameUids({ studyUid, seriesUid, sopInstanceUid }: Instance) {
-  return { studyUid, seriesUid, sopInstanceUid }
-}
 
 async function answerOf(response: Response): Promise<{ status: number; headers: Headers; bytes: Buffer }> {
   return { status: response.status, headers: response.headers, bytes: Buffer.from(await response.arrayBuffer()) }

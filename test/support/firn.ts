@@ -79,17 +79,13 @@ export class Firn {
   async start(readyMs = 60_000): Promise<void> {
     const child = this.#spawn()
     const from = this.log.length
-    const ready = until(
-      'the line "firn ready"',
-      () => {
-        if (/^firn ready/m.test(this.log.slice(from))) return true
-        if (child.exitCode !== null || child.signalCode !== null) return 'ended'
-        return false
-      },
-      readyMs,
-    )
-    if ((await ready) === 'ended') throw new Error(`firn ended before it was ready:\n${this.log.slice(from)}`)
-    await until('/health/ready', async () => (await fetch(`${this.url}/health/ready`)).status === 200, 10_000)
+    const ended = () => child.exitCode !== null || child.signalCode !== null
+    const step = async (what: string, done: () => boolean | Promise<boolean>, ms: number) => {
+      const outcome = await until(what, async () => (ended() ? 'ended' : await done()), ms)
+      if (outcome === 'ended') throw new Error(`firn ended before it was ready:\n${this.log.slice(from)}`)
+    }
+    await step('the line "firn ready"', () => /^firn ready/m.test(this.log.slice(from)), readyMs)
+    await step('/health/ready', async () => (await fetch(`${this.url}/health/ready`)).status === 200, 10_000)
   }
 
   /** Starts a process that is expected to end by itself. */

@@ -16,9 +16,19 @@ export interface Instance extends Identifiers {
   dataSet: Buffer
 }
 
-/** One small CT instance with random identifiers where none are given. */
+/** One small CT instance with random identifiers where none are given; instances of one study have one patient. */
 export function makeInstance(random: Random, options: DicomOptions = {}): Instance {
-  const full: DicomOptions = { seed: random.uid(), sopClassUid: sopClasses.ct, ...options }
+  const studyUid = options.studyUid ?? random.uid()
+  const name = studyUid.slice(-12)
+  const full: DicomOptions = {
+    seed: random.uid(),
+    sopClassUid: sopClasses.ct,
+    patientId: `P${name}`,
+    patientName: `Test^${name}`,
+    accessionNumber: `A${name}`,
+    ...options,
+    studyUid,
+  }
   const file = dicomFile(full)
   return {
     ...identifiers(full),
@@ -31,4 +41,8 @@ export function makeInstance(random: Random, options: DicomOptions = {}): Instan
 /** An instance with `sizeBytes` of random pixel data. */
 export function instanceOfSize(random: Random, sizeBytes: number, options: DicomOptions = {}): Instance {
   return makeInstance(random, { ...options, pixelData: random.bytes(sizeBytes) })
+}
+
+export function uidsOf({ studyUid, seriesUid, sopInstanceUid }: Identifiers) {
+  return { studyUid, seriesUid, sopInstanceUid }
 }
