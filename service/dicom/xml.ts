@@ -77,9 +77,15 @@ const ENTITIES: Readonly<Record<string, string>> = {
   '\r': '&#13;',
 }
 
-/** Everything that is special in XML 1.0, or not allowed there: C0 controls, U+FFFE, U+FFFF. */
-const SPECIAL = /[&<>"\u0000-\u001f\ufffe\uffff]/g
+/** Everything that may be special in XML 1.0, or not allowed there; `\p{Cs}` are surrogates without their other half. */
+const SPECIAL = /[&<>"\ufffe\uffff]|\p{Cc}|\p{Cs}/gu
 
 function escapeXml(text: string): string {
-  return text.toWellFormed().replace(SPECIAL, (character) => ENTITIES[character] ?? '\ufffd')
+  return text.replace(SPECIAL, (character) => ENTITIES[character] ?? (isC1(character) ? character : '\ufffd'))
+}
+
+/** DEL and the second block of controls, which XML 1.0 allows. */
+function isC1(character: string): boolean {
+  const code = character.charCodeAt(0)
+  return code >= 0x7f && code <= 0x9f
 }
