@@ -82,7 +82,9 @@ function missingTools() {
 
 /** Names, sizes and times of all that goes into dist/. */
 function buildWanted() {
-  const parts = [readFileSync(at('tsconfig.json'), 'utf8'), readFileSync(at('tsconfig.build.json'), 'utf8')]
+  const parts = ['tsconfig.json', 'tsconfig.build.json', 'package-lock.json'].map((name) =>
+    readFileSync(at(name), 'utf8'),
+  )
   const walk = (folder) => {
     for (const entry of readdirSync(at(folder), { withFileTypes: true })) {
       const name = `${folder}/${entry.name}`
@@ -94,7 +96,7 @@ function buildWanted() {
     }
   }
   for (const folder of built) if (existsSync(at(folder))) walk(folder)
-  return sha256(read(installStamp) ?? '', ...parts.sort())
+  return sha256(...parts.sort())
 }
 
 const isBuilt = () => read(buildStamp) === buildWanted()
