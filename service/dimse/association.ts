@@ -165,10 +165,10 @@ export class Association {
     })
   }
 
-  /** Accepted context for a SOP Class (and transfer syntax). */
-  findContext(abstractSyntax: string, transferSyntax?: string): AcceptedContext | undefined {
+  /** An accepted context of a SOP Class (and transfer syntax); `requestorIsScp`: one where the requestor is SCP. */
+  findContext(abstractSyntax: string, transferSyntax?: string, requestorIsScp = false): AcceptedContext | undefined {
     for (const context of this.contexts.values()) {
-      if (context.abstractSyntax !== abstractSyntax) continue
+      if (context.abstractSyntax !== abstractSyntax || (requestorIsScp && !context.requestorIsScp)) continue
       if (transferSyntax === undefined || context.transferSyntax === transferSyntax) return context
     }
     return undefined

@@ -5,6 +5,9 @@ import type { Receive } from '../ingest/ports.ts'
 import type { OpenInstances } from '../retrieve/ports.ts'
 import type { AssociationLimits } from './association-types.ts'
 import { EchoScp } from './echo-scp.ts'
+import { FindScp } from './find-scp.ts'
+import { GetScp } from './get-scp.ts'
+import { MoveScp } from './move-scp.ts'
 import { type DimseMetrics, DimseServer, type Listener } from './server.ts'
 import { StoreScp } from './store-scp.ts'
 
@@ -36,8 +39,8 @@ export function associationLimits(config: DimseConfig): AssociationLimits {
 
 /** Everything that Firn serves over DIMSE. StoreScp comes last: it takes every SOP Class that nobody else serves. */
 export function createDimseServer(options: DimseServerOptions): Listener {
-  const { config, host, receive, log, metrics } = options
-  const { aeTitle, checkCalledAeTitle, allowedCallingAeTitles, maxPduBytes } = config
+  const { config, host, receive, catalogue, instances, log, metrics } = options
+  const { aeTitle, checkCalledAeTitle, allowedCallingAeTitles, maxPduBytes, destinations } = config
   const limits = associationLimits(config)
   return new DimseServer({
     host: config.host ?? host,
@@ -46,7 +49,13 @@ export function createDimseServer(options: DimseServerOptions): Listener {
     associationsMax: config.associationsMax,
     policy: { aeTitle, checkCalledAeTitle, allowedCallingAeTitles, maxPduBytes },
     limits,
-    services: [new EchoScp(), new StoreScp(receive, config.acceptUnknownSopClasses)],
+    services: [
+      new EchoScp(),
+      new FindScp(catalogue, aeTitle),
+      new MoveScp({ catalogue, instances, aeTitle, destinations }),
+      new GetScp(catalogue, instances),
+      new StoreScp(receive, config.acceptUnknownSopClasses),
+    ],
     log,
     metrics,
   })

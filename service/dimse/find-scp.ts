@@ -1,0 +1,154 @@
+import type { CatalogueReader, MatchKey, Query, QueryLevel } from '../catalogue/ports.ts'
+import { encodeDataSet } from '../dicom/encode.ts'
+import { LEVEL_TAGS } from '../dicom/levels.ts'
+import type { DicomJson, JsonAttribute, JsonValue, Tag } from '../dicom/types.ts'
+import type { Operation } from './association.ts'
+import { CommandField } from './command.ts'
+import {
+  chooseIdentifierSyntax,
+  identifierEncoding,
+  keyItems,
+  matchKeys,
+  readIdentifier,
+  readLevel,
+} from './identifier.ts'
+import type { DimseService } from './service.ts'
+import { FIND_SOP_CLASSES } from './sop-classes.ts'
+import { type Outcome, queryOutcome, Status } from './status-map.ts'
+
+/** Elements of an identifier that aren't keys: character set, level, view and time zone say how to read the others. */
+const NO_KEYS: ReadonlySet<Tag> = new Set(['00080005', '00080052', '00080053', '00080201'])
+
+/** Filled in here, whether asked for or not: Retrieve AE Title and Instance Availability. */
+const RETRIEVE_AE_TITLE = '00080054'
+const INSTANCE_AVAILABILITY = '00080056'
+
+const LEVELS: readonly QueryLevel[] = ['patient', 'study', 'series', 'instance']
+
+/** PS3.4 C.3.4: attributes that the catalogue works out, at their level and those below it. Two of them can be matched. */
+const COMPUTED: Readonly<Record<QueryLevel, readonly Tag[]>> = {
+  patient: ['00201200', '00201202', '00201204'],
+  study: ['00080061', '00080062', '00201206', '00201208'],
+  series: ['00201209'],
+  instance: [],
+}
+const COMPUTED_MATCHED: ReadonlySet<Tag> = new Set(['00080061', '00080062'])
+
+function levelsDownTo(level: QueryLevel): readonly QueryLevel[] {
+  return LEVELS.slice(0, LEVELS.indexOf(level) + 1)
+}
+
+interface Keys {
+  /** What each match is answered with: the identifier's own attributes. */
+  asked: readonly (readonly [Tag, JsonAttribute])[]
+  match: MatchKey[]
+  include: Tag[]
+  /** Some key is neither matched nor returned. */
+  partly: boolean
+}
+
+function sortKeys(identifier: DicomJson, level: QueryLevel): Keys {
+  const levels = levelsDownTo(level)
+  const kept = new Set(levels.flatMap((each) => LEVEL_TAGS[each]))
+  const computed = new Set(levels.flatMap((each) => COMPUTED[each]))
+  const own = new Set<Tag>([RETRIEVE_AE_TITLE, INSTANCE_AVAILABILITY])
+  const asked = Object.entries(identifier).filter(([tag]) => !NO_KEYS.has(tag) && !tag.endsWith('0000'))
+  const keys: Keys = { asked, match: [], include: [], partly: false }
+  for (const [tag, attribute] of asked) {
+    if (own.has(tag)) continue
+    const match = matchKeys(tag, attribute)
+    const isKept = kept.has(tag)
+    if (isKept || computed.has(tag)) keys.include.push(tag)
+    else keys.partly = true
+    if (isKept || COMPUTED_MATCHED.has(tag)) keys.match.push(...match)
+    else if (match.length > 0) keys.partly = true
+  }
+  return keys
+}
+
+/** A sequence is answered with the attributes that its item in the request names; all of them if it names none. */
+function answerValue(asked: JsonAttribute, found: JsonAttribute): JsonAttribute {
+  const tags = keyItems(asked).flatMap((item) => Object.keys(item))
+  if (found.vr !== 'SQ' || tags.length === 0) return found
+  const items = keyItems(found).map((item) =>
+    Object.fromEntries(Object.entries(item).filter(([tag]) => tags.includes(tag))),
+  )
+  return { vr: 'SQ', Value: items as JsonValue[] }
+}
+
+function answer(keys: Keys, found: DicomJson, levelName: string, aeTitle: string): DicomJson {
+  const entries: [Tag, JsonAttribute][] = keys.asked.map(([tag, asked]) => {
+    const attribute = found[tag]
+    return [tag, attribute ? answerValue(asked, attribute) : { vr: asked.vr }]
+  })
+  const own: [Tag, JsonAttribute][] = [
+    ['00080052', { vr: 'CS', Value: [levelName] }],
+    [RETRIEVE_AE_TITLE, { vr: 'AE', Value: [aeTitle] }],
+    [INSTANCE_AVAILABILITY, { vr: 'CS', Value: ['ONLINE'] }],
+  ]
+  const all = new Map([...entries, ...own])
+  return Object.fromEntries([...all].sort(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+/**
+ * C-FIND as SCP (PS3.4 C.4.1), Patient Root and Study Root. Keys of the levels above the query's are matched too,
+ * whether or not they are unique keys; keys of levels below it, and those that the catalogue doesn't keep, are optional
+ * keys that aren't supported: they come back empty and the pending status says so.
+ */
+export class FindScp implements DimseService {
+  readonly commands = [CommandField.cFind]
+  readonly #catalogue: CatalogueReader
+  readonly #aeTitle: string
+
+  /** `aeTitle`: what is answered as Retrieve AE Title. */
+  constructor(catalogue: CatalogueReader, aeTitle: string) {
+    this.#catalogue = catalogue
+    this.#aeTitle = aeTitle
+  }
+
+  serves(abstractSyntax: string): boolean {
+    return FIND_SOP_CLASSES.has(abstractSyntax)
+  }
+
+  choose(proposed: readonly string[]): string | undefined {
+    return chooseIdentifierSyntax(proposed)
+  }
+
+  async operate(operation: Operation): Promise<number> {
+    const { association } = operation
+    const outcome = await this.#find(operation)
+    await operation.dataSet?.discard()
+    if (!association.ended.aborted) await association.respond(operation, outcome)
+    return outcome.status
+  }
+
+  async #find(operation: Operation): Promise<Outcome> {
+    const { association, cancelled } = operation
+    try {
+      const { query, keys, levelName } = await this.#read(operation)
+      const status = keys.partly ? Status.pendingWithoutOptionalKeys : Status.pending
+      const encoding = identifierEncoding(operation.context.transferSyntax)
+      for await (const found of this.#catalogue.find(query)) {
+        if (cancelled.aborted) return { status: Status.cancel }
+        const identifier = encodeDataSet(answer(keys, found, levelName, this.#aeTitle), encoding)
+        await association.respond(operation, { status }, identifier)
+      }
+      return { status: cancelled.aborted ? Status.cancel : Status.success }
+    } catch (error) {
+      if (association.ended.aborted) return { status: Status.cancel }
+      const outcome = queryOutcome(error)
+      association.log.warn({ status: outcome.status }, 'C-FIND failed')
+      association.log.debug({ err: error }, 'C-FIND failed')
+      return outcome
+    }
+  }
+
+  async #read(operation: Operation): Promise<{ query: Query; keys: Keys; levelName: string }> {
+    const model = FIND_SOP_CLASSES.get(operation.context.abstractSyntax)
+    if (!model) throw new Error('no C-FIND context')
+    const identifier = await readIdentifier(operation)
+    const { name, level } = readLevel(identifier, model)
+    const keys = sortKeys(identifier, level)
+    return { query: { level, match: keys.match, include: keys.include, fuzzy: false }, keys, levelName: name }
+  }
+}

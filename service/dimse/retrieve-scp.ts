@@ -1,0 +1,61 @@
+import type { CatalogueReader, InstanceRecord } from '../catalogue/ports.ts'
+import { isArchiveError } from '../errors.ts'
+import type { Operation } from './association.ts'
+import { chooseIdentifierSyntax, readIdentifier, readScope } from './identifier.ts'
+import type { DimseService } from './service.ts'
+import type { InformationModel } from './sop-classes.ts'
+import { type Outcome, queryOutcome, Status } from './status-map.ts'
+import { instancesOf, SubOperations } from './sub-operations.ts'
+
+/** What C-MOVE and C-GET have in common: the identifier, the instances it asks for, counts and the final response. */
+export abstract class RetrieveScp implements DimseService {
+  abstract readonly commands: readonly number[]
+  protected abstract readonly models: ReadonlyMap<string, InformationModel>
+  readonly #catalogue: CatalogueReader
+
+  constructor(catalogue: CatalogueReader) {
+    this.#catalogue = catalogue
+  }
+
+  serves(abstractSyntax: string): boolean {
+    return this.models.has(abstractSyntax)
+  }
+
+  choose(proposed: readonly string[]): string | undefined {
+    return chooseIdentifierSyntax(proposed)
+  }
+
+  /** Refuses a request before its identifier is looked at. */
+  protected abstract refusal(operation: Operation): Outcome | undefined
+
+  /** Sends what it can and reports each instance to `counts`, until that is cancelled. */
+  protected abstract transfer(operation: Operation, records: InstanceRecord[], counts: SubOperations): Promise<void>
+
+  async operate(operation: Operation): Promise<number> {
+    const records = await this.#prepare(operation)
+    if (!Array.isArray(records)) {
+      await operation.dataSet?.discard()
+      if (!operation.association.ended.aborted) await operation.association.respond(operation, records)
+      return records.status
+    }
+    const counts = new SubOperations(operation, records.length)
+    await this.transfer(operation, records, counts)
+    return operation.association.ended.aborted ? Status.cancel : counts.finish()
+  }
+
+  async #prepare(operation: Operation): Promise<InstanceRecord[] | Outcome> {
+    const refusal = this.refusal(operation)
+    if (refusal) return refusal
+    try {
+      const model = this.models.get(operation.context.abstractSyntax)
+      if (!model) throw new Error('no context of this service')
+      return await instancesOf(this.#catalogue, readScope(await readIdentifier(operation), model))
+    } catch (error) {
+      const outcome = queryOutcome(error)
+      const { log } = operation.association
+      log.warn({ status: outcome.status, code: isArchiveError(error) ? error.code : 'internal' }, 'retrieval refused')
+      log.debug({ err: error }, 'retrieval refused')
+      return outcome
+    }
+  }
+}
