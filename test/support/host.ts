@@ -28,11 +28,11 @@ export async function freePort(): Promise<number> {
 
 const dirs = new Set<string>()
 process.on('exit', () => {
-  if (process.env.FIRN_KEEP === '1') return
+  if (process.env.FIRN_TEST_KEEP === '1') return
   for (const dir of dirs) rmSync(dir, { recursive: true, force: true })
 })
 
-/** A new empty folder, removed when the test process ends (kept with FIRN_KEEP=1). */
+/** A new empty folder, removed when the test process ends (kept with FIRN_TEST_KEEP=1). */
 export function tempDir(name: string): string {
   const dir = mkdtempSync(join(tmpdir(), `firn-${name}-`))
   dirs.add(dir)

@@ -47,8 +47,8 @@ export class Random {
   }
 }
 
-/** The seed for a test: FIRN_SEED, or a new one. Print it. */
+/** The seed for a test: FIRN_TEST_SEED, or a new one. Print it. */
 export function newSeed(): number {
-  const given = process.env.FIRN_SEED
+  const given = process.env.FIRN_TEST_SEED
   return given === undefined ? Math.floor(Math.random() * 4_294_967_296) : Number(given)
 }
