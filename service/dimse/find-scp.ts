@@ -1,4 +1,4 @@
-import type { CatalogueReader, MatchKey, Query, QueryLevel } from '../catalogue/ports.ts'
+import type { MatchKey, Query, QueryLevel } from '../catalogue/ports.ts'
 import { encodeDataSet } from '../dicom/encode.ts'
 import { LEVEL_TAGS } from '../dicom/levels.ts'
 import type { DicomJson, JsonAttribute, JsonValue, Tag } from '../dicom/types.ts'
@@ -12,7 +12,7 @@ import {
   readIdentifier,
   readLevel,
 } from './identifier.ts'
-import type { DimseService } from './service.ts'
+import type { DimseCatalogue, DimseService } from './service.ts'
 import { FIND_SOP_CLASSES } from './sop-classes.ts'
 import { type Outcome, queryOutcome, Status } from './status-map.ts'
 
@@ -25,14 +25,13 @@ const INSTANCE_AVAILABILITY = '00080056'
 
 const LEVELS: readonly QueryLevel[] = ['patient', 'study', 'series', 'instance']
 
-/** PS3.4 C.3.4: attributes that the catalogue works out, at their level and those below it. Two of them can be matched. */
+/** PS3.4 C.3.4: attributes that the catalogue works out, known at their level and those below it. */
 const COMPUTED: Readonly<Record<QueryLevel, readonly Tag[]>> = {
   patient: ['00201200', '00201202', '00201204'],
   study: ['00080061', '00080062', '00201206', '00201208'],
   series: ['00201209'],
   instance: [],
 }
-const COMPUTED_MATCHED: ReadonlySet<Tag> = new Set(['00080061', '00080062'])
 
 function levelsDownTo(level: QueryLevel): readonly QueryLevel[] {
   return LEVELS.slice(0, LEVELS.indexOf(level) + 1)
@@ -47,21 +46,17 @@ interface Keys {
   partly: boolean
 }
 
-function sortKeys(identifier: DicomJson, level: QueryLevel): Keys {
-  const levels = levelsDownTo(level)
-  const kept = new Set(levels.flatMap((each) => LEVEL_TAGS[each]))
-  const computed = new Set(levels.flatMap((each) => COMPUTED[each]))
-  const own = new Set<Tag>([RETRIEVE_AE_TITLE, INSTANCE_AVAILABILITY])
+function sortKeys(identifier: DicomJson, level: QueryLevel, catalogue: DimseCatalogue): Keys {
+  const known = new Set(levelsDownTo(level).flatMap((each) => [...LEVEL_TAGS[each], ...COMPUTED[each]]))
   const asked = Object.entries(identifier).filter(([tag]) => !NO_KEYS.has(tag) && !tag.endsWith('0000'))
   const keys: Keys = { asked, match: [], include: [], partly: false }
   for (const [tag, attribute] of asked) {
-    if (own.has(tag)) continue
+    if (tag === RETRIEVE_AE_TITLE || tag === INSTANCE_AVAILABILITY) continue
     const match = matchKeys(tag, attribute)
-    const isKept = kept.has(tag)
-    if (isKept || computed.has(tag)) keys.include.push(tag)
-    else keys.partly = true
-    if (isKept || COMPUTED_MATCHED.has(tag)) keys.match.push(...match)
-    else if (match.length > 0) keys.partly = true
+    const supported = match.filter(({ path }) => catalogue.supports(level, path))
+    keys.match.push(...supported)
+    if (known.has(tag)) keys.include.push(tag)
+    if (!known.has(tag) || supported.length < match.length) keys.partly = true
   }
   return keys
 }
@@ -92,16 +87,16 @@ function answer(keys: Keys, found: DicomJson, levelName: string, aeTitle: string
 
 /**
  * C-FIND as SCP (PS3.4 C.4.1), Patient Root and Study Root. Keys of the levels above the query's are matched too,
- * whether or not they are unique keys; keys of levels below it, and those that the catalogue doesn't keep, are optional
- * keys that aren't supported: they come back empty and the pending status says so.
+ * whether or not they are unique keys. What the catalogue can't match or doesn't keep at the level is an optional key that
+ * isn't supported: it doesn't restrict the answer, comes back empty if unknown, and the pending status says so.
  */
 export class FindScp implements DimseService {
   readonly commands = [CommandField.cFind]
-  readonly #catalogue: CatalogueReader
+  readonly #catalogue: DimseCatalogue
   readonly #aeTitle: string
 
   /** `aeTitle`: what is answered as Retrieve AE Title. */
-  constructor(catalogue: CatalogueReader, aeTitle: string) {
+  constructor(catalogue: DimseCatalogue, aeTitle: string) {
     this.#catalogue = catalogue
     this.#aeTitle = aeTitle
   }
@@ -148,7 +143,8 @@ export class FindScp implements DimseService {
     if (!model) throw new Error('no C-FIND context')
     const identifier = await readIdentifier(operation)
     const { name, level } = readLevel(identifier, model)
-    const keys = sortKeys(identifier, level)
-    return { query: { level, match: keys.match, include: keys.include, fuzzy: false }, keys, levelName: name }
+    const keys = sortKeys(identifier, level, this.#catalogue)
+    const { match, include } = keys
+    return { query: { level, match, include, ownLevelOnly: true, fuzzy: false }, keys, levelName: name }
   }
 }

@@ -1,8 +1,9 @@
-import type { CatalogueReader, InstanceRecord } from '../catalogue/ports.ts'
+import type { InstanceRecord } from '../catalogue/ports.ts'
 import type { OpenInstances } from '../retrieve/ports.ts'
 import type { Operation } from './association.ts'
 import { CommandField } from './command.ts'
 import { RetrieveScp } from './retrieve-scp.ts'
+import type { DimseCatalogue } from './service.ts'
 import { GET_SOP_CLASSES } from './sop-classes.ts'
 import { sendInstance } from './store-scu.ts'
 import type { SubOperations } from './sub-operations.ts'
@@ -13,7 +14,7 @@ export class GetScp extends RetrieveScp {
   protected readonly models = GET_SOP_CLASSES
   readonly #instances: OpenInstances
 
-  constructor(catalogue: CatalogueReader, instances: OpenInstances) {
+  constructor(catalogue: DimseCatalogue, instances: OpenInstances) {
     super(catalogue)
     this.#instances = instances
   }

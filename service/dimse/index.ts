@@ -1,5 +1,4 @@
 import type { Logger } from 'pino'
-import type { CatalogueReader } from '../catalogue/ports.ts'
 import type { DimseConfig } from '../config/dimse.ts'
 import type { Receive } from '../ingest/ports.ts'
 import type { OpenInstances } from '../retrieve/ports.ts'
@@ -9,6 +8,7 @@ import { FindScp } from './find-scp.ts'
 import { GetScp } from './get-scp.ts'
 import { MoveScp } from './move-scp.ts'
 import { type DimseMetrics, DimseServer, type Listener } from './server.ts'
+import type { DimseCatalogue } from './service.ts'
 import { StoreScp } from './store-scp.ts'
 
 export type { DimseMetrics, Listener } from './server.ts'
@@ -21,7 +21,7 @@ export interface DimseServerOptions {
   /** Address to listen on when the configuration names none. */
   host: string
   receive: Receive
-  catalogue: CatalogueReader
+  catalogue: DimseCatalogue
   instances: OpenInstances
   log: Logger
   metrics: DimseMetrics

@@ -1,9 +1,10 @@
-import type { CatalogueReader, InstanceRecord } from '../catalogue/ports.ts'
+import type { InstanceRecord } from '../catalogue/ports.ts'
 import type { OpenInstances } from '../retrieve/ports.ts'
 import type { Association, Operation } from './association.ts'
 import { CommandField } from './command.ts'
 import { openAssociation, type Peer } from './requestor.ts'
 import { RetrieveScp } from './retrieve-scp.ts'
+import type { DimseCatalogue } from './service.ts'
 import { MOVE_SOP_CLASSES } from './sop-classes.ts'
 import { type Outcome, Status } from './status-map.ts'
 import { ContextList, sendInstance } from './store-scu.ts'
@@ -13,7 +14,7 @@ import type { SubOperations } from './sub-operations.ts'
 const FRUITLESS_MAX = 3
 
 export interface MoveOptions {
-  catalogue: CatalogueReader
+  catalogue: DimseCatalogue
   instances: OpenInstances
   /** Calling AE title of the sub-operations' associations. */
   aeTitle: string

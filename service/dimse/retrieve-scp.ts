@@ -1,8 +1,8 @@
-import type { CatalogueReader, InstanceRecord } from '../catalogue/ports.ts'
+import type { InstanceRecord } from '../catalogue/ports.ts'
 import { isArchiveError } from '../errors.ts'
 import type { Operation } from './association.ts'
 import { chooseIdentifierSyntax, readIdentifier, readScope } from './identifier.ts'
-import type { DimseService } from './service.ts'
+import type { DimseCatalogue, DimseService } from './service.ts'
 import type { InformationModel } from './sop-classes.ts'
 import { type Outcome, queryOutcome, Status } from './status-map.ts'
 import { instancesOf, SubOperations } from './sub-operations.ts'
@@ -11,9 +11,9 @@ import { instancesOf, SubOperations } from './sub-operations.ts'
 export abstract class RetrieveScp implements DimseService {
   abstract readonly commands: readonly number[]
   protected abstract readonly models: ReadonlyMap<string, InformationModel>
-  readonly #catalogue: CatalogueReader
+  readonly #catalogue: DimseCatalogue
 
-  constructor(catalogue: CatalogueReader) {
+  constructor(catalogue: DimseCatalogue) {
     this.#catalogue = catalogue
   }
 

@@ -1,4 +1,8 @@
+import type { CatalogueReader } from '../catalogue/ports.ts'
 import type { Operation } from './association.ts'
+
+/** What the services need of the catalogue. */
+export type DimseCatalogue = Pick<CatalogueReader, 'supports' | 'find' | 'instances'>
 
 /**
  * One DIMSE service that the acceptor offers. The server asks its services in order and the first that serves a SOP Class

@@ -1,8 +1,9 @@
-import type { CatalogueReader, InstanceRecord, InstanceScope } from '../catalogue/ports.ts'
+import type { InstanceRecord, InstanceScope } from '../catalogue/ports.ts'
 import { encodeDataSet } from '../dicom/encode.ts'
 import { ArchiveError } from '../errors.ts'
 import type { Operation, OutgoingCommand } from './association.ts'
 import { identifierEncoding } from './identifier.ts'
+import type { DimseCatalogue } from './service.ts'
 import { isWarning, Status } from './status-map.ts'
 
 /** More instances than one request may ask for; a record takes some hundred bytes, and counts have 16 bits. */
@@ -13,7 +14,7 @@ const FAILED_SOP_INSTANCE_UID_LIST = '00080058'
 const LIST_BYTES_MAX = 65_534
 
 /** Throws ArchiveError `too_large`. */
-export async function instancesOf(catalogue: CatalogueReader, scope: InstanceScope): Promise<InstanceRecord[]> {
+export async function instancesOf(catalogue: DimseCatalogue, scope: InstanceScope): Promise<InstanceRecord[]> {
   const records: InstanceRecord[] = []
   for await (const record of catalogue.instances(scope)) {
     if (records.length === INSTANCES_MAX) {
