@@ -12,6 +12,11 @@ describe('dictionary', () => {
     assert.equal(tagOf('constructor'), undefined)
   })
 
+  test('attributes that the package is too old for', () => {
+    assert.equal(tagOf('SelectorUVValue'), '00720083')
+    assert.equal(vrOf('00720083'), 'UV')
+  })
+
   test('repeating groups and elements', () => {
     assert.equal(keywordOf('60023000'), 'OverlayData')
     assert.equal(tagOf('OverlayData'), '60003000')

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module'
 import type { DicomDataElement } from '@iwharris/dicom-data-dictionary'
+import { LATER_ATTRIBUTE_LINES } from './later-attributes.ts'
 import type { Tag } from './types.ts'
 
 /** What the standard says of one attribute (PS3.6). */
@@ -27,6 +28,9 @@ function load(): Dictionary {
   }
   const dictionary: Dictionary = { byTag: new Map(), repeating: new Map(), byKeyword: new Map() }
   for (const element of Object.values(elements)) add(dictionary, element.tag, element.keyword, element.vr)
+  for (const line of LATER_ATTRIBUTE_LINES.trimEnd().split('\n')) {
+    add(dictionary, line.slice(0, 8), line.slice(12), line.slice(9, 11))
+  }
   return dictionary
 }
 

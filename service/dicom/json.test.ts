@@ -169,7 +169,7 @@ describe('toDicomJson', () => {
         '00082112': { vr: 'SQ', Value: [{ '00281201': { vr: 'OW', InlineBinary: 'AQID' } }, {}] },
         '00100010': { vr: 'PN', Value: [{ Alphabetic: 'Ä^B', Phonetic: 'ヤ' }] },
         '00180050': { vr: 'DS', Value: [1.5] },
-        '00186026': { vr: 'FD', Value: [1.5, 2.5] },
+        '00186028': { vr: 'FD', Value: [1.5, 2.5] },
         '00280103': { vr: 'US', Value: [1] },
         '7FE00010': { vr: 'OW', InlineBinary: 'AQIDBA==' },
       },
