@@ -83,7 +83,6 @@ describe(`QIDO-RS (seed ${random.seed})`, () => {
     ['study UID', 'StudyInstanceUID=%noel%', ['noel']],
     ['list of UIDs by comma', 'StudyInstanceUID=%noel%,%muller%', ['muller', 'noel']],
     ['list of UIDs by backslash', 'StudyInstanceUID=%noel%%5C%muller%', ['muller', 'noel']],
-    ['list of UIDs by repetition', 'StudyInstanceUID=%noel%&StudyInstanceUID=%muller%', ['muller', 'noel']],
     ['accession number', 'AccessionNumber=ACC-mueller', ['mueller']],
     ['study ID and two keys at once', 'PatientID=ID-muller&AccessionNumber=ACC-muller', ['muller']],
     ['two keys that contradict each other', 'PatientID=ID-muller&AccessionNumber=ACC-noel', []],

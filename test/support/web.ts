@@ -68,10 +68,12 @@ export function stowAnswer(answer: Answer): StowAnswer {
   const body = json<DataSetJson | DataSetJson[]>(answer)
   const response = (Array.isArray(body) ? body[0] : body) ?? {}
   const one = (item: DataSetJson) => ({ sopClassUid: first(item, '00081150'), sopInstanceUid: first(item, '00081155') })
+  // What can't be named by its UIDs comes in the Other Failures Sequence (0008,119A).
+  const failed = [...items(response, '00081198'), ...items(response, '0008119A')]
   return {
     ...answer,
     stored: items(response, '00081199').map((item) => ({ ...one(item), retrieveUrl: first(item, '00081190') })),
-    failed: items(response, '00081198').map((item) => ({ ...one(item), reason: Number(first(item, '00081197')) })),
+    failed: failed.map((item) => ({ ...one(item), reason: Number(first(item, '00081197')) })),
   }
 }
 
