@@ -108,7 +108,7 @@ async function frameByTable(
   const last = number === offsets.length
   const stop = last ? end : base + (offsets[number] as number)
   const length = lengths?.[number - 1]
-  const first = await fragmentAt(start, end, read)
+  const first = stop <= end ? await fragmentAt(start, stop, read) : undefined
   if (!first) return undefined
   // PS3.3 C.7.6.3.1.8: with an extended table each frame is one fragment, its length without padding.
   if (length !== undefined && length <= first.end - first.start && first.end <= end) {
