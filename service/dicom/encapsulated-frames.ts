@@ -41,8 +41,12 @@ export async function encapsulatedFrames(pixelData: PixelData, fileSize: number,
     count: offsets.length,
     async frame(number) {
       checkFrameNumber(number, offsets.length)
+      const found = await frameByTable(encapsulated, offsets, number, read)
+      if (found) return found
       // A table that points elsewhere than to items is wrong; the items themselves are right.
-      return (await frameByTable(encapsulated, offsets, number, read)) ?? (await scan()).frame(number)
+      const frames = await scan()
+      if (number > frames.count) throw incomplete(number)
+      return frames.frame(number)
     },
   }
 }
