@@ -67,9 +67,11 @@ async function install() {
   const { code, output } = npm?.endsWith('.js')
     ? await runWithProgress(title, process.execPath, [npm, ...args])
     : await runWithProgress(title, 'npm', args)
-  if (code !== 0) throw expected(`npm ci failed (${code}):\n${output.trim()}\n${missingTools()}`)
+  if (code !== 0) throw expected(`npm ci failed:\n${lastLines(output)}\n${missingTools()}`)
   writeFileSync(installStamp, installWanted())
 }
+
+const lastLines = (text) => text.trim().split('\n').slice(-30).join('\n')
 
 function missingTools() {
   const missing = []
