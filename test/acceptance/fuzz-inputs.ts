@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { sopClasses, type TransferSyntax, transferSyntaxes } from '../fixtures/dicom.ts'
+import type { Attributes } from '../fixtures/encode.ts'
 import {
   associateRq,
   command,

@@ -100,6 +100,19 @@ describe(`WADO-RS (seed ${random.seed})`, () => {
     }
   })
 
+  it('looks through all that a client accepts, not only the first', async () => {
+    const base = 'multipart/related; type="application/dicom"'
+    const accepts = [
+      `${base}; transfer-syntax=1.2.840.10008.1.2.4.90, ${base}; transfer-syntax=*;q=0.5`,
+      `${base}; transfer-syntax=1.2.840.10008.1.2.4.90, ${base}; transfer-syntax=${one.transferSyntaxUid}`,
+      `text/html, ${base}`,
+    ]
+    for (const accept of accepts) {
+      const got = parts(await at(instancePath(one), accept)).map((part) => part.body)
+      assert.deepEqual(digests(got), digests([one.file]), accept)
+    }
+  })
+
   it('gives a single instance without multipart, with ranges', async () => {
     const whole = await at(instancePath(one), 'application/dicom; transfer-syntax=*')
     assert.equal(whole.status, 200)

@@ -93,8 +93,7 @@ export function echoRq(messageId: number): Buffer {
 }
 
 /** P-DATA-TF PDUs that carry one message part, in fragments of at most `maxPdu` bytes (PS3.8 9.3.5). */
-export function dataPdus(contextId: number, isCommand: boolean, bytes: Buffer, maxPdu = 16_384): Buffer[] {
-  const pdus: Buffer[] = []
+export function* eachDataPdu(contextId: number, isCommand: boolean, bytes: Buffer, maxPdu: number): Generator<Buffer> {
   const room = maxPdu - 6
   let at = 0
   do {
@@ -103,10 +102,13 @@ export function dataPdus(contextId: number, isCommand: boolean, bytes: Buffer, m
     head.writeUInt32BE(end - at + 2, 0)
     head.writeUInt8(contextId, 4)
     head.writeUInt8((isCommand ? 1 : 0) | (end === bytes.length ? 2 : 0), 5)
-    pdus.push(pdu(PDU.data, Buffer.concat([head, bytes.subarray(at, end)])))
+    yield pdu(PDU.data, Buffer.concat([head, bytes.subarray(at, end)]))
     at = end
   } while (at < bytes.length)
-  return pdus
+}
+
+export function dataPdus(contextId: number, isCommand: boolean, bytes: Buffer, maxPdu = 16_384): Buffer[] {
+  return [...eachDataPdu(contextId, isCommand, bytes, maxPdu)]
 }
 
 /** Group 0000 elements of a command set by element number. */
@@ -242,8 +244,8 @@ export class Association {
   ): Promise<number> {
     const context = this.#context(sopClassUid, transferSyntaxUid)
     const request = storeRq(++this.#messageId, sopClassUid, sopInstanceUid)
-    for (const one of dataPdus(context.contextId, true, request, this.maxPdu)) await this.peer.write(one)
-    for (const one of dataPdus(context.contextId, false, dataSet, this.maxPdu)) await this.peer.write(one)
+    for (const one of eachDataPdu(context.contextId, true, request, this.maxPdu)) await this.peer.write(one)
+    for (const one of eachDataPdu(context.contextId, false, dataSet, this.maxPdu)) await this.peer.write(one)
     return await this.#status()
   }
 
