@@ -135,7 +135,7 @@ describe('encodeDataSet and decodeDataSet', () => {
       { '00180050': { vr: 'DS', Value: [1 / 3, -1.23456789012345e-10] } },
       'implicit',
     )
-    assert.deepEqual(value?.Value, [0.33333333333333, -1.23456789e-10])
+    assert.deepEqual(value?.Value, [0.333333333333333, -1.23456789e-10])
   })
 
   test('a value that its VR cannot hold is refused by name', () => {

@@ -97,15 +97,22 @@ function nameOf({ Alphabetic = '', Ideographic = '', Phonetic = '' }: JsonPerson
   return `${Alphabetic}=${Ideographic}=${Phonetic}`.replace(/=+$/, '')
 }
 
+const DECIMAL_STRING_LENGTH_MAX = 16
+
 /** PS3.5 6.2: at most 16 characters, so as many digits as fit. */
 function decimalString(number: number): string {
   const shortest = String(number)
-  if (shortest.length <= 16) return shortest
-  for (let digits = 15; digits > 1; digits--) {
-    const rounded = String(Number(number.toPrecision(digits)))
-    if (rounded.length <= 16) return rounded
+  if (shortest.length <= DECIMAL_STRING_LENGTH_MAX) return shortest
+  for (let digits = 17; digits > 1; digits--) {
+    const rounded = withoutLeadingZero(String(Number(number.toPrecision(digits))))
+    if (rounded.length <= DECIMAL_STRING_LENGTH_MAX) return rounded
   }
   return number.toPrecision(1)
+}
+
+/** `0.5` is also `.5`, which leaves room for another digit. */
+function withoutLeadingZero(text: string): string {
+  return text.replace(/^(-?)0\./, '$1.')
 }
 
 function hasUnicode(json: DicomJson): boolean {
