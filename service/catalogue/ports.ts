@@ -1,3 +1,4 @@
+import type { InstanceAttributes } from '../dicom/describe.ts'
 import type { DicomJson, InstanceIdentifiers, Tag } from '../dicom/types.ts'
 import type { Source } from '../ingest/ports.ts'
 
@@ -19,6 +20,8 @@ export interface Query {
   match: readonly MatchKey[]
   /** Attributes to return beyond the level's required ones. `all`: everything the archive knows at that level. */
   include: 'all' | readonly Tag[]
+  /** Leave out the attributes of the levels above, but for those asked for by `match` and `include`. */
+  ownLevelOnly?: boolean
   /** PS3.18 8.3.4.2 fuzzy matching of person names. */
   fuzzy: boolean
   limit?: number
@@ -57,6 +60,9 @@ export interface InstanceScope {
 
 /** Reading side of the catalogue. */
 export interface CatalogueReader {
+  /** Whether an attribute can be matched at a level; another one in `find` is refused. */
+  supports(level: QueryLevel, path: readonly Tag[]): boolean
+
   /**
    * Matches one level in a stable order, as DICOM JSON with the level's required return attributes and those of the
    * levels above it, plus `include`. Throws ArchiveError `invalid_request` naming the key that can't be matched.
@@ -64,6 +70,65 @@ export interface CatalogueReader {
    */
   find(query: Query): AsyncIterable<DicomJson>
 
-  /** Served instances in scope, in order (study, series number, instance number, UID), page by page. */
+  /** Changes whenever an instance joins the study; undefined when there is no such study. */
+  studyVersion(studyUid: string): Promise<string | undefined>
+
+  /** Served instances in scope, series by series, in each by instance number. Fetched page by page. */
   instances(scope: InstanceScope): AsyncIterable<InstanceRecord>
+}
+
+/** An instance that the landing holds durably and the catalogue doesn't know yet. */
+export interface NewInstance extends InstanceRecord {
+  attributes: InstanceAttributes
+}
+
+export type RecordOutcome = 'stored' | 'duplicate' | 'conflict'
+
+/** Writing side of the catalogue. Throws ArchiveError `catalogue_failed`. */
+export interface CatalogueWriter {
+  /** Which digests the catalogue has under a SOP Instance UID: the served copy's and its conflicting copies'. */
+  digests(sopInstanceUid: string): Promise<readonly string[]>
+  /** Makes an instance visible; one commit serves many callers. */
+  record(instance: NewInstance): Promise<RecordOutcome>
+  /** All instances of this segment are recorded and it gets no more: a start need not replay it. */
+  segmentComplete(segment: number): Promise<void>
+  completeSegments(): Promise<ReadonlySet<number>>
+}
+
+/** One entry of the change feed. It stands on its own: it survives what it speaks of. */
+export interface Change {
+  /** 1, 2, 3 ... without gaps, in the order of commits. */
+  seq: number
+  kind: 'instance_stored' | 'instance_conflict'
+  at: string
+  studyUid: string
+  seriesUid: string
+  sopInstanceUid: string
+  sha256: string
+}
+
+/** A copy that came under a SOP Instance UID which was taken. It is kept, and not served. */
+export interface Conflict extends InstanceRecord {
+  /** The digest of the copy that is served. */
+  servedSha256: string
+}
+
+export interface CatalogueTotals {
+  patients: number
+  studies: number
+  series: number
+  instances: number
+  conflicts: number
+  bytes: number
+}
+
+/** What Firn's own API reads. */
+export interface CatalogueJournal {
+  /** Changes with `seq` > since, at most `limit`. */
+  changes(since: number, limit: number): Promise<Change[]>
+  /** Newest first; `before` continues a listing. */
+  conflicts(limit: number, before?: number): Promise<{ id: number; conflict: Conflict }[]>
+  /** Served and conflicting copies alike. */
+  byDigest(sha256: string): Promise<InstanceRecord | undefined>
+  totals(): Promise<CatalogueTotals>
 }

@@ -1,0 +1,11 @@
+import type { Knex } from 'knex'
+import * as initial from './0001-initial.ts'
+
+/** In order, never changed once released: a later change is a further migration. */
+const ALL: readonly { name: string; migration: Knex.Migration }[] = [{ name: '0001-initial', migration: initial }]
+
+export const migrations: Knex.MigrationSource<(typeof ALL)[number]> = {
+  getMigrations: async () => [...ALL],
+  getMigrationName: ({ name }) => name,
+  getMigration: async ({ migration }) => migration,
+}

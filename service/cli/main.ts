@@ -1,0 +1,30 @@
+import { Command, CommanderError } from 'commander'
+import { VERSION } from '../version.ts'
+import { addConfigVerbs } from './config.ts'
+import { EXIT, Failure } from './exit.ts'
+import { addOfflineVerbs } from './offline.ts'
+import { addStart } from './start.ts'
+import { addStatusVerbs } from './status.ts'
+import { addTokenVerbs } from './token.ts'
+
+/** The `firn` command. Resolves with its exit status: 0 yes, 1 no, 2 wrong usage, 3 failed. */
+export async function main(argv: readonly string[]): Promise<number> {
+  const program = new Command('firn')
+    .description('Long-term archive for medical images')
+    .version(VERSION)
+    .showHelpAfterError()
+    .exitOverride()
+  let status: number = EXIT.yes
+  const done = (code: number): void => {
+    status = code
+  }
+  for (const add of [addStart, addStatusVerbs, addConfigVerbs, addTokenVerbs, addOfflineVerbs]) add(program, done)
+  try {
+    await program.parseAsync([...argv], { from: 'user' })
+    return status
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.yes : EXIT.usage
+    console.error(`firn: ${(error as Error).message}`)
+    return error instanceof Failure ? error.status : EXIT.failed
+  }
+}

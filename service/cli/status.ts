@@ -1,0 +1,65 @@
+import type { Command } from 'commander'
+import { runningNode } from '../data-folder.ts'
+import { EXIT, Failure } from './exit.ts'
+import { type ConfigOptions, configOf, type Done, print, withConfig } from './options.ts'
+
+type Options = ConfigOptions & { url?: string; json?: boolean }
+
+interface Status {
+  version: string
+  startedAt: string
+  ready: boolean
+  reasons: string[]
+  catalogue: { dialect: string; studies: number; series: number; instances: number; conflicts: number; bytes: number }
+  landing: { bytesFree: number; bytesTotal: number; reserveBytes: number }
+}
+
+export function addStatusVerbs(program: Command, done: Done): void {
+  withConfig(program.command('status'))
+    .description('how the node is and what it holds; exit status 1 when it is not ready')
+    .option('--url <url>', 'of the node; default: the one that runs on the data folder. Its token: FIRN_TOKEN')
+    .option('--json', 'print as JSON')
+    .action(async (options: Options) => {
+      const status = (await ask(options, '/api/v1/status')) as Status
+      print(options.json, status, () => table(status))
+      done(status.ready ? EXIT.yes : EXIT.no)
+    })
+}
+
+/** Asks a running node. Throws Failure when there is none. */
+async function ask(options: Options, path: string): Promise<unknown> {
+  const { dataDir } = configOf(options)
+  const running = options.url === undefined ? await runningNode(dataDir) : undefined
+  const url = options.url ?? running?.url
+  if (url === undefined) {
+    throw new Failure(EXIT.no, `no node runs on the data folder ${dataDir}; start one, or give --data or --url`)
+  }
+  const token = process.env.FIRN_TOKEN ?? running?.token
+  const response = await fetch(new URL(path, url), {
+    headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+    signal: AbortSignal.timeout(10_000),
+  }).catch((error: Error) => {
+    throw new Failure(EXIT.failed, `the node at ${url} does not answer: ${error.message}`)
+  })
+  if (response.ok) return response.json()
+  throw new Failure(EXIT.failed, `the node at ${url} says ${response.status}: ${await response.text()}`)
+}
+
+function table({ version, startedAt, ready, reasons, catalogue, landing }: Status): string {
+  const share = Math.round((100 * landing.bytesFree) / Math.max(1, landing.bytesTotal))
+  const rows: [string, string][] = [
+    ['node', `${ready ? 'ready' : `not ready: ${reasons.join('; ')}`}, version ${version}, since ${startedAt}`],
+    ['holds', `${catalogue.studies} studies, ${catalogue.series} series, ${catalogue.instances} instances`],
+    ['bytes', size(catalogue.bytes)],
+    ['conflicts', `${catalogue.conflicts} copies with other bytes under the same UID`],
+    ['catalogue', catalogue.dialect],
+    ['landing', `${size(landing.bytesFree)} free (${share} %), ${size(landing.reserveBytes)} of it in reserve`],
+  ]
+  return rows.map(([name, text]) => `${name.padEnd(11)}${text}`).join('\n')
+}
+
+function size(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
+  const power = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10))
+  return `${(bytes / 1024 ** power).toFixed(power === 0 ? 0 : 1)} ${units[power]}`
+}

@@ -1,0 +1,105 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { statSync } from 'node:fs'
+import { mkdir, open, readFile, rename } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+
+export const ROLES = ['send', 'read', 'records', 'admin'] as const
+export type Role = (typeof ROLES)[number]
+
+/** What is kept of a token. Its secret is random and long, so one hash protects it. */
+const tokenSchema = z.strictObject({
+  id: z.string(),
+  name: z.string(),
+  roles: z.array(z.enum(ROLES)),
+  sha256: z.string(),
+  createdAt: z.string(),
+})
+export type Token = z.output<typeof tokenSchema>
+
+const FILE = 'tokens.json'
+const FRESH_MS = 1000
+
+/** `tokens.json` in the data folder. The command line writes it, running nodes notice within a second. */
+export class Tokens {
+  readonly #folder: string
+  #tokens: readonly Token[] = []
+  #version = ''
+  #checkedAt = 0
+  #local: Token | undefined
+
+  constructor(dataDir: string) {
+    this.#folder = dataDir
+  }
+
+  async list(): Promise<readonly Token[]> {
+    if (Date.now() - this.#checkedAt > FRESH_MS) await this.#refresh()
+    return this.#tokens
+  }
+
+  /** The token's text is given once and kept nowhere. */
+  async create(name: string, roles: readonly Role[]): Promise<{ token: Token; text: string }> {
+    await this.#refresh()
+    const id = randomBytes(6).toString('hex')
+    const secret = randomBytes(32).toString('base64url')
+    const token: Token = { id, name, roles: [...roles], sha256: hash(secret), createdAt: new Date().toISOString() }
+    await this.#write([...this.#tokens, token])
+    return { token, text: `firn_${id}_${secret}` }
+  }
+
+  /** False when there is no such token. */
+  async revoke(id: string): Promise<boolean> {
+    await this.#refresh()
+    const left = this.#tokens.filter((token) => token.id !== id)
+    if (left.length === this.#tokens.length) return false
+    await this.#write(left)
+    return true
+  }
+
+  /** A token for the command line on this machine, valid while the node runs. */
+  admitLocal(text: string): void {
+    this.#local = { id: 'local', name: 'local', roles: ['admin'], sha256: hash(text), createdAt: '' }
+  }
+
+  async verify(text: string): Promise<Token | undefined> {
+    if (this.#local && matches(this.#local, text)) return this.#local
+    const [, id, secret] = /^firn_([0-9a-f]{12})_([\w-]{20,100})$/.exec(text) ?? []
+    if (id === undefined || secret === undefined) return undefined
+    const token = (await this.list()).find((one) => one.id === id)
+    return token && matches(token, secret) ? token : undefined
+  }
+
+  async #refresh(): Promise<void> {
+    this.#checkedAt = Date.now()
+    const path = join(this.#folder, FILE)
+    const stat = statSync(path, { throwIfNoEntry: false })
+    const version = stat ? `${stat.ino} ${stat.mtimeMs} ${stat.size}` : ''
+    if (version === this.#version) return
+    this.#tokens = stat ? z.array(tokenSchema).parse(JSON.parse(await readFile(path, 'utf8'))) : []
+    this.#version = version
+  }
+
+  /** Whole or not at all, readable by its owner only. */
+  async #write(tokens: readonly Token[]): Promise<void> {
+    await mkdir(this.#folder, { recursive: true, mode: 0o750 })
+    const path = join(this.#folder, FILE)
+    const draft = `${path}.${process.pid}.draft`
+    const file = await open(draft, 'w', 0o600)
+    try {
+      await file.writeFile(`${JSON.stringify(tokens, null, 2)}\n`)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(draft, path)
+    await this.#refresh()
+  }
+}
+
+function hash(secret: string): string {
+  return createHash('sha256').update(secret).digest('hex')
+}
+
+function matches(token: Token, secret: string): boolean {
+  return timingSafeEqual(Buffer.from(token.sha256, 'hex'), Buffer.from(hash(secret), 'hex'))
+}

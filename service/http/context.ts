@@ -1,0 +1,19 @@
+import type { Logger } from 'pino'
+import type { CatalogueJournal, CatalogueReader } from '../catalogue/ports.ts'
+import type { Receive } from '../ingest/ports.ts'
+import type { BulkReader } from '../retrieve/bulk.ts'
+import type { MetadataStore } from '../retrieve/metadata.ts'
+import type { OpenInstances } from '../retrieve/ports.ts'
+
+/** The use cases that HTTP routes speak to. */
+export interface DicomWebContext {
+  receive: Receive
+  catalogue: CatalogueReader & CatalogueJournal
+  instances: OpenInstances
+  metadata: MetadataStore
+  bulk: BulkReader
+  /** Origin for URLs in answers; undefined: as the client said it. */
+  publicUrl: string | undefined
+  resultsMax: number
+  log: Logger
+}

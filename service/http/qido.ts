@@ -1,0 +1,136 @@
+import type { Request, RequestHandler } from 'express'
+import type { MatchKey, Query, QueryLevel } from '../catalogue/ports.ts'
+import { parseAttributeId } from '../dicom/dictionary.ts'
+import type { DicomJson, Tag } from '../dicom/types.ts'
+import { toNativeXml } from '../dicom/xml.ts'
+import { ArchiveError } from '../errors.ts'
+import type { DicomWebContext } from './context.ts'
+import { parseAccept } from './media-types.ts'
+import { sendText } from './send.ts'
+import { DICOM_WEB, originOf, type Resource, resourceOf, resourceUrl } from './urls.ts'
+
+/** QIDO-RS (PS3.18 10.6) at one level; identifiers in the path are matching keys too. */
+export function qido(context: DicomWebContext, level: Exclude<QueryLevel, 'patient'>): RequestHandler {
+  return async (req, res) => {
+    const type = responseType(req)
+    const within = resourceOf(req)
+    const query = toQuery(req, level, within)
+    const limit = Math.min(query.limit ?? context.resultsMax, context.resultsMax)
+    const root = originOf(req, context.publicUrl) + DICOM_WEB
+    const found: DicomJson[] = []
+    let more = false
+    // One more than wanted tells whether the answer is cut.
+    for await (const match of context.catalogue.find({ ...query, limit: limit + 1 })) {
+      if (found.length === limit) more = true
+      else found.push(withRetrieveUrl(match, level, root))
+    }
+    if (more) {
+      res.append(
+        'Warning',
+        `299 ${root} "The number of results exceeded the maximum supported by the server. Use offset."`,
+      )
+    }
+    if (found.length === 0) {
+      res.status(204).end()
+      return
+    }
+    if (type === 'json') await sendText(req, res, 'application/dicom+json', JSON.stringify(found))
+    else sendXml(res, found)
+  }
+}
+
+function sendXml(res: Parameters<RequestHandler>[1], found: readonly DicomJson[]): void {
+  const boundary = 'firn-xml'
+  res.set('Content-Type', `multipart/related; type="application/dicom+xml"; boundary=${boundary}`)
+  for (const json of found) {
+    res.write(`--${boundary}\r\nContent-Type: application/dicom+xml\r\n\r\n${toNativeXml(json)}\r\n`)
+  }
+  res.end(`--${boundary}--\r\n`)
+}
+
+function responseType(req: Request): 'json' | 'xml' {
+  for (const { type, parameters } of parseAccept(req.get('accept'))) {
+    if (['*/*', 'application/*', 'application/json', 'application/dicom+json'].includes(type)) return 'json'
+    const isXml = type === 'application/dicom+xml' || parameters.type === 'application/dicom+xml'
+    if (isXml) return 'xml'
+  }
+  throw new ArchiveError('not_acceptable', 'results come as application/dicom+json or application/dicom+xml')
+}
+
+function toQuery(req: Request, level: QueryLevel, within: Resource): Query {
+  const query: Omit<Query, 'match' | 'include'> & { match: MatchKey[]; include: 'all' | Tag[] } = {
+    level,
+    match: pathKeys(within),
+    include: [],
+    fuzzy: false,
+    ownLevelOnly: within.studyUid !== undefined && level !== 'study',
+  }
+  for (const [name, value] of parameters(req)) {
+    if (name === 'limit') query.limit = wholeNumber(name, value)
+    else if (name === 'offset') query.offset = wholeNumber(name, value)
+    else if (name === 'fuzzymatching') query.fuzzy = truth(name, value)
+    else if (name === 'includefield') query.include = include(query.include, value)
+    else {
+      const key = matchKey(name, value)
+      if (key) query.match.push(key)
+      else if (query.include !== 'all') query.include.push(tagsOf(name)[0] as Tag)
+    }
+  }
+  return query
+}
+
+/** From the URL itself: Express's parser gives nested objects a meaning that DICOM names don't have. */
+function parameters(req: Request): URLSearchParams {
+  const at = req.originalUrl.indexOf('?')
+  return new URLSearchParams(at < 0 ? '' : req.originalUrl.slice(at + 1))
+}
+
+function pathKeys({ studyUid, seriesUid }: Resource): MatchKey[] {
+  return [
+    ...(studyUid === undefined ? [] : [{ path: ['0020000D'], value: studyUid }]),
+    ...(seriesUid === undefined ? [] : [{ path: ['0020000E'], value: seriesUid }]),
+  ]
+}
+
+function tagsOf(name: string): readonly Tag[] {
+  const path = parseAttributeId(name)
+  if (!path)
+    throw new ArchiveError('invalid_request', `${name.slice(0, 64)} is no DICOM attribute and no QIDO-RS parameter`)
+  return path
+}
+
+/** Undefined for universal matching. A list of UIDs may be parted by commas here (PS3.18 8.3.4.1). */
+function matchKey(name: string, value: string): MatchKey | undefined {
+  const path = tagsOf(name)
+  const text = value.trim()
+  if (text === '') return undefined
+  return { path, value: UID_KEYS.has(path[0] ?? '') ? text.replaceAll(',', '\\') : text }
+}
+
+const UID_KEYS = new Set(['00080016', '00080018', '0020000D', '0020000E'])
+
+function include(before: 'all' | Tag[], value: string): 'all' | Tag[] {
+  if (before === 'all' || value === 'all') return 'all'
+  const names = value.split(',').filter((name) => name !== '')
+  return names.includes('all') ? 'all' : [...before, ...names.map((name) => tagsOf(name)[0] as Tag)]
+}
+
+function wholeNumber(name: string, value: string): number {
+  if (!/^\d{1,9}$/.test(value)) throw new ArchiveError('invalid_request', `${name} must be a whole number from 0`)
+  return Number(value)
+}
+
+function truth(name: string, value: string): boolean {
+  if (value !== 'true' && value !== 'false') throw new ArchiveError('invalid_request', `${name} must be true or false`)
+  return value === 'true'
+}
+
+/** Retrieve URL (0008,1190) of what was found. */
+function withRetrieveUrl(match: DicomJson, level: QueryLevel, root: string): DicomJson {
+  const uid = (tag: Tag): string => String(match[tag]?.Value?.[0] ?? '')
+  const resource: Resource = { studyUid: uid('0020000D') }
+  if (level !== 'study') resource.seriesUid = uid('0020000E')
+  if (level === 'instance') resource.sopInstanceUid = uid('00080018')
+  match['00081190'] = { vr: 'UR', Value: [resourceUrl(root, resource)] }
+  return match
+}

@@ -1,0 +1,185 @@
+import { Readable } from 'node:stream'
+import type { Request, RequestHandler, Response } from 'express'
+import yazl from 'yazl'
+import type { InstanceRecord, InstanceScope } from '../catalogue/ports.ts'
+import { ArchiveError } from '../errors.ts'
+import type { DicomWebContext } from './context.ts'
+import { MultipartWriter, type OutgoingPart } from './multipart-writer.ts'
+import { type InstanceForm, instanceForm, rangeOf } from './negotiate.ts'
+import { notModified, sendChunks, streamBody, streamText } from './send.ts'
+import { DICOM_WEB, originOf, type Resource, resourceOf, resourceUrl } from './urls.ts'
+
+/** An answer of up to so many instances announces its length. */
+const COUNTED_MAX = 2000
+
+/** WADO-RS, whole instances of a study, series or one (PS3.18 10.4.1.1). */
+export function wadoInstances(context: DicomWebContext): RequestHandler {
+  return async (req, res) => {
+    const resource = resourceOf(req)
+    const form = instanceForm(req, resource.sopInstanceUid !== undefined)
+    await assertGiveable(context, resource, form)
+    if (form.kind === 'single') return sendInstance(context, req, res, await oneInstance(context, resource))
+    const version = await context.catalogue.studyVersion(resource.studyUid as string)
+    if (version === undefined) throw notFound(resource)
+    if (notModified(req, res, `"${form.kind}-${version}"`)) return
+    if (form.kind === 'zip') return sendZip(context, req, res, resource)
+    await sendMultipart(context, req, res, resource)
+  }
+}
+
+export function scopeOf({ studyUid, seriesUid, sopInstanceUid }: Resource): InstanceScope {
+  return {
+    ...(studyUid === undefined ? {} : { studyUids: [studyUid] }),
+    ...(seriesUid === undefined ? {} : { seriesUids: [seriesUid] }),
+    ...(sopInstanceUid === undefined ? {} : { sopInstanceUids: [sopInstanceUid] }),
+  }
+}
+
+/** Throws ArchiveError `not_found`. */
+export async function oneInstance(context: DicomWebContext, resource: Resource): Promise<InstanceRecord> {
+  for await (const record of context.catalogue.instances(scopeOf(resource))) return record
+  throw notFound(resource)
+}
+
+export function notFound(resource: Resource): ArchiveError {
+  const level = resource.sopInstanceUid ? 'instance' : resource.seriesUid ? 'series' : 'study'
+  return new ArchiveError('not_found', `no such ${level}`)
+}
+
+/** Firn gives instances as they are stored; a transfer syntax in which some aren't is not to be had. */
+async function assertGiveable(context: DicomWebContext, resource: Resource, form: InstanceForm): Promise<void> {
+  if (form.transferSyntaxUid === undefined) return
+  for await (const { transferSyntaxUid } of context.catalogue.instances(scopeOf(resource))) {
+    if (transferSyntaxUid === form.transferSyntaxUid) continue
+    throw new ArchiveError('not_acceptable', `stored as ${transferSyntaxUid}; ask for that or for transfer-syntax=*`)
+  }
+}
+
+/** One instance's file, whole or a range of it (RFC 9110 14). */
+export async function sendInstance(
+  context: Pick<DicomWebContext, 'instances'>,
+  req: Request,
+  res: Response,
+  record: InstanceRecord,
+): Promise<void> {
+  const etag = `"${record.sha256}"`
+  res.set('Accept-Ranges', 'bytes')
+  if (notModified(req, res, etag)) return
+  const ifRange = req.get('if-range')
+  const range = ifRange === undefined || ifRange === etag ? rangeOf(req, record.sizeBytes) : undefined
+  if (range === 'bad') {
+    res.status(416).set('Content-Range', `bytes */${record.sizeBytes}`).end()
+    return
+  }
+  const { start, end } = range ?? { start: 0, end: record.sizeBytes }
+  if (range) res.status(206).set('Content-Range', `bytes ${start}-${end - 1}/${record.sizeBytes}`)
+  res.set('Content-Type', `application/dicom; transfer-syntax=${record.transferSyntaxUid}`)
+  res.set('Content-Length', String(end - start))
+  await streamBody(req, res, context.instances.open(record).bytes(start, end))
+}
+
+async function sendMultipart(context: DicomWebContext, req: Request, res: Response, resource: Resource): Promise<void> {
+  const root = originOf(req, context.publicUrl) + DICOM_WEB
+  const toPart = (record: InstanceRecord): OutgoingPart => ({
+    contentType: `application/dicom; transfer-syntax=${record.transferSyntaxUid}`,
+    location: resourceUrl(root, record),
+    sizeBytes: record.sizeBytes,
+    bytes: () => context.instances.open(record).bytes(),
+  })
+  const records = context.catalogue.instances(scopeOf(resource))[Symbol.asyncIterator]()
+  const first: OutgoingPart[] = []
+  let more = true
+  while (more && first.length < COUNTED_MAX) {
+    const { value, done } = await records.next()
+    if (done) more = false
+    else first.push(toPart(value))
+  }
+  if (first.length === 0) throw notFound(resource)
+  const writer = new MultipartWriter('application/dicom')
+  res.set('Content-Type', writer.contentType)
+  if (!more) res.set('Content-Length', String(writer.sizeOf(first)))
+  await streamBody(req, res, writer.body(more ? concat(first, records, toPart) : first))
+}
+
+async function* concat(
+  first: readonly OutgoingPart[],
+  rest: AsyncIterator<InstanceRecord>,
+  toPart: (record: InstanceRecord) => OutgoingPart,
+): AsyncGenerator<OutgoingPart> {
+  yield* first
+  for (;;) {
+    const { value, done } = await rest.next()
+    if (done) return
+    yield toPart(value)
+  }
+}
+
+/** A ZIP of a study or series, stored without compression; one instance at a time is open. */
+async function sendZip(context: DicomWebContext, req: Request, res: Response, resource: Resource): Promise<void> {
+  const records = context.catalogue.instances(scopeOf(resource))[Symbol.asyncIterator]()
+  const first = await records.next()
+  if (first.done) throw notFound(resource)
+  const name = resource.sopInstanceUid ?? resource.seriesUid ?? resource.studyUid
+  res.set({ 'Content-Type': 'application/zip', 'Content-Disposition': `attachment; filename="${name}.zip"` })
+  if (req.method === 'HEAD') {
+    res.end()
+    return
+  }
+  const zip = new yazl.ZipFile()
+  const sent = sendChunks(res, zip.outputStream as unknown as AsyncIterable<Buffer>)
+  try {
+    for (let next: IteratorResult<InstanceRecord> = first; !next.done; next = await records.next()) {
+      if (res.destroyed) break
+      await addToZip(context, zip, next.value)
+    }
+    zip.end()
+    await sent
+    res.end()
+  } catch (error) {
+    res.destroy(error as Error)
+  }
+}
+
+/** Resolves when the member's bytes were taken. */
+async function addToZip(context: DicomWebContext, zip: yazl.ZipFile, record: InstanceRecord): Promise<void> {
+  const stream = Readable.from(context.instances.open(record).bytes(), { objectMode: false })
+  const { seriesUid, sopInstanceUid, sizeBytes, receivedAt } = record
+  zip.addReadStream(stream, `${seriesUid}/${sopInstanceUid}.dcm`, {
+    size: sizeBytes,
+    compress: false,
+    mtime: new Date(receivedAt),
+  })
+  await new Promise<void>((resolve, reject) => {
+    stream.once('close', resolve)
+    stream.once('error', reject)
+  })
+}
+
+/** `/metadata` at any level (PS3.18 10.4.1.1.2). */
+export function wadoMetadata(context: DicomWebContext): RequestHandler {
+  return async (req, res) => {
+    const resource = resourceOf(req)
+    const studyUid = resource.studyUid as string
+    assertJson(req)
+    const version = await context.catalogue.studyVersion(studyUid)
+    if (version === undefined) throw notFound(resource)
+    if (notModified(req, res, `W/"metadata-${version}"`)) return
+    const root = originOf(req, context.publicUrl) + DICOM_WEB
+    const { seriesUid, sopInstanceUid } = resource
+    const array = await context.metadata.array(
+      studyUid,
+      (entry) =>
+        (seriesUid === undefined || entry.seriesUid === seriesUid) &&
+        (sopInstanceUid === undefined || entry.sopInstanceUid === sopInstanceUid),
+      root,
+    )
+    if (!array) throw notFound(resource)
+    await streamText(req, res, 'application/dicom+json', array)
+  }
+}
+
+function assertJson(req: Request): void {
+  if (req.accepts(['application/dicom+json', 'application/json']) === false) {
+    throw new ArchiveError('not_acceptable', 'metadata comes as application/dicom+json')
+  }
+}

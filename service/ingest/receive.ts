@@ -1,0 +1,197 @@
+import { createHash } from 'node:crypto'
+import type { CatalogueWriter, LandingLocation, NewInstance } from '../catalogue/ports.ts'
+import { describeInstance, integerOf } from '../dicom/describe.ts'
+import { admit, type Header, parseHeader } from '../dicom/part10.ts'
+import type { InstanceIdentifiers } from '../dicom/types.ts'
+import { ArchiveError } from '../errors.ts'
+import type { Landing } from '../landing/landing.ts'
+import { memberName } from '../landing/tar.ts'
+import { type Beginning, readBeginning, wholeBody } from './body.ts'
+import { MemoryGate } from './gate.ts'
+import { KeyLock } from './key-lock.ts'
+import type { Ledger } from './ledger.ts'
+import type { Incoming, Receipt, Receive } from './ports.ts'
+
+export interface ReceiverOptions {
+  landing: Landing
+  catalogue: Pick<CatalogueWriter, 'digests'>
+  ledger: Ledger
+  limits: {
+    instanceBytesMax: number
+    bufferedInstanceBytesMax: number
+    ingestBufferBytes: number
+    headerBytesMax: number
+  }
+}
+
+/** The first chunk of a stream usually holds the whole header. */
+const FIRST_LOOK_BYTES = 32 * 1024
+
+/** The use case "an instance arrives": admit, land, record, acknowledge. */
+export class Receiver implements Receive {
+  readonly #options: ReceiverOptions
+  readonly #gate: MemoryGate
+  readonly #locks = new KeyLock()
+
+  constructor(options: ReceiverOptions) {
+    this.#options = options
+    this.#gate = new MemoryGate(options.limits.ingestBufferBytes)
+  }
+
+  async receive(incoming: Incoming): Promise<Receipt> {
+    this.#options.ledger.assertOpen()
+    const beginning = await readBeginning(incoming.body, this.#options.limits.bufferedInstanceBytesMax, this.#gate)
+    let identifiers: Partial<InstanceIdentifiers> = {}
+    try {
+      const header = await this.#header(beginning)
+      identifiers = header.identifiers
+      const admitted = admit(header, beginning.whole)
+      assertExpected(admitted, incoming.expected ?? {})
+      const work = () => this.#land(incoming, beginning, header, admitted)
+      return await this.#locks.run(admitted.sopInstanceUid, work)
+    } catch (error) {
+      if (!beginning.whole) await beginning.rest.return?.()
+      if (error instanceof ArchiveError) error.identifiers = { ...identifiers, ...error.identifiers }
+      throw error
+    } finally {
+      this.#gate.release(beginning.gated)
+    }
+  }
+
+  /** Looks at the first chunk, then at all that was read, then at more of a large instance if its header is that long. */
+  async #header(beginning: Beginning): Promise<Header> {
+    const first = beginning.chunks[0]
+    if (first && first.length >= FIRST_LOOK_BYTES) {
+      const header = parseHeader(first)
+      if (header.complete && Object.keys(header.identifiers).length === 4) return header
+    }
+    let header = parseHeader(joined(beginning))
+    const { headerBytesMax } = this.#options.limits
+    for (let want = beginning.sizeBytes * 2; !beginning.whole && isShort(header); want *= 2) {
+      if (beginning.sizeBytes >= headerBytesMax) break
+      await readMore(beginning, Math.min(want, headerBytesMax))
+      header = parseHeader(joined(beginning))
+    }
+    return header
+  }
+
+  async #land(
+    incoming: Incoming,
+    beginning: Beginning,
+    header: Header,
+    identifiers: InstanceIdentifiers,
+  ): Promise<Receipt> {
+    const landed = beginning.whole
+      ? await this.#landBuffered(incoming, beginning, identifiers)
+      : await this.#landStreamed(incoming, beginning, identifiers)
+    const { sha256, sizeBytes, receivedAt, location } = landed
+    const receipt = { ...identifiers, sha256, sizeBytes }
+    if (!location) return { ...receipt, outcome: 'duplicate' }
+    const instance = newInstance(header, { ...receipt, receivedAt, source: incoming.source, location })
+    return { ...receipt, outcome: await this.#options.ledger.record(instance) }
+  }
+
+  async #landBuffered({ source }: Incoming, beginning: Beginning, identifiers: InstanceIdentifiers): Promise<Landed> {
+    const hash = createHash('sha256')
+    for (const chunk of beginning.chunks) hash.update(chunk)
+    const sha256 = hash.digest('hex')
+    const { sizeBytes } = beginning
+    const known = await this.#options.catalogue.digests(identifiers.sopInstanceUid)
+    const receivedAt = new Date().toISOString()
+    if (known.includes(sha256)) return { sha256, sizeBytes, receivedAt }
+    const note = { firn: 1 as const, sha256, received: receivedAt, source }
+    const member = { name: nameOf(identifiers), sizeBytes, note }
+    const location = await this.#options.landing.append(member, beginning.chunks)
+    return { sha256, sizeBytes, receivedAt, location }
+  }
+
+  /** A large instance is on disk before its digest is known; one that was there already is dropped again. */
+  async #landStreamed({ source }: Incoming, beginning: Beginning, identifiers: InstanceIdentifiers): Promise<Landed> {
+    const known = await this.#options.catalogue.digests(identifiers.sopInstanceUid)
+    const receivedAt = new Date().toISOString()
+    const streamed = await this.#options.landing.stream(
+      { name: nameOf(identifiers), note: { firn: 1, received: receivedAt, source } },
+      this.#ungated(beginning),
+      { bytesMax: this.#options.limits.instanceBytesMax, known },
+    )
+    const { sha256, sizeBytes, at } = streamed
+    return at ? { sha256, sizeBytes, receivedAt, location: at } : { sha256, sizeBytes, receivedAt }
+  }
+
+  /** Once its beginning is written, a streamed instance holds no more than a few chunks. */
+  async *#ungated(beginning: Beginning): AsyncGenerator<Buffer> {
+    let passed = 0
+    for await (const chunk of wholeBody(beginning)) {
+      yield chunk
+      passed += chunk.length
+      if (beginning.gated > 0 && passed >= beginning.sizeBytes) {
+        this.#gate.release(beginning.gated)
+        beginning.gated = 0
+        beginning.chunks = []
+      }
+    }
+  }
+}
+
+interface Landed {
+  sha256: string
+  sizeBytes: number
+  receivedAt: string
+  /** Missing when these bytes were there already. */
+  location?: LandingLocation
+}
+
+const nameOf = ({ studyUid, seriesUid, sopInstanceUid }: InstanceIdentifiers): string =>
+  memberName(studyUid, seriesUid, sopInstanceUid)
+
+const isShort = (header: Header): boolean => Object.keys(header.identifiers).length < 4
+
+function joined({ chunks }: Beginning): Buffer {
+  return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)
+}
+
+async function readMore(beginning: Beginning, bytes: number): Promise<void> {
+  while (beginning.sizeBytes < bytes) {
+    const { value, done } = await beginning.rest.next()
+    if (done) {
+      beginning.whole = true
+      return
+    }
+    beginning.chunks.push(value)
+    beginning.sizeBytes += value.length
+  }
+}
+
+function assertExpected(found: InstanceIdentifiers, expected: NonNullable<Incoming['expected']>): void {
+  if (expected.studyUid !== undefined && expected.studyUid !== found.studyUid) {
+    throw new ArchiveError(
+      'study_mismatch',
+      `the instance belongs to study ${found.studyUid}, not ${expected.studyUid}`,
+    )
+  }
+  if (expected.sopInstanceUid !== undefined && expected.sopInstanceUid !== found.sopInstanceUid) {
+    throw new ArchiveError('instance_mismatch', `announced as ${expected.sopInstanceUid}, is ${found.sopInstanceUid}`)
+  }
+  if (expected.sopClassUid !== undefined && expected.sopClassUid !== found.sopClassUid) {
+    throw new ArchiveError(
+      'instance_mismatch',
+      `announced as SOP class ${expected.sopClassUid}, is ${found.sopClassUid}`,
+    )
+  }
+}
+
+/** What the catalogue needs of a landed instance, from its header. */
+export function newInstance(
+  header: Header,
+  landed: Pick<NewInstance, keyof InstanceIdentifiers | 'sha256' | 'sizeBytes' | 'receivedAt' | 'source' | 'location'>,
+): NewInstance {
+  const attributes = describeInstance(header)
+  return {
+    ...landed,
+    dataSetOffset: header.dataSetOffset,
+    transferSyntaxUid: header.transferSyntaxUid,
+    instanceNumber: integerOf(attributes.instance, '00200013') ?? null,
+    numberOfFrames: integerOf(attributes.instance, '00280008') ?? null,
+    attributes,
+  }
+}

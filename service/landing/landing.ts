@@ -1,0 +1,198 @@
+import { createHash } from 'node:crypto'
+import { mkdir, readdir, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { LandingLocation } from '../catalogue/ports.ts'
+import { ArchiveError } from '../errors.ts'
+import { listSegments, PARTIAL, segmentPath } from './files.ts'
+import { Lane } from './lane.ts'
+import { SegmentReader } from './reader.ts'
+import { Segment } from './segment.ts'
+import { Space } from './space.ts'
+import { encodeMemberHeader, MEMBER_HEADER_BYTES, type Member, paddingBytes } from './tar.ts'
+
+export interface LandingOptions {
+  folder: string
+  lanes: number
+  segmentBytes: number
+  reserveBytes?: number | undefined
+  /** A segment got its last entry and all of them are settled. */
+  onComplete?(segment: number): void
+}
+
+/** What is known of a streamed instance only when its last byte has come. */
+export interface Streamed {
+  /** Missing when the bytes were known already: nothing was kept. */
+  at?: LandingLocation
+  sha256: string
+  sizeBytes: number
+}
+
+/**
+ * The site's journal on local disk: append-only tar segments, where an instance is first made durable.
+ * When `append` or `stream` resolves, the instance survives kill -9 and power loss.
+ */
+export class Landing {
+  readonly folder: string
+  readonly space: Space
+  readonly #options: LandingOptions
+  readonly #reader: SegmentReader
+  readonly #lanes: Lane[]
+  /** Entries of a segment that the catalogue doesn't have yet. */
+  readonly #unsettled = new Map<number, number>()
+  readonly #retired = new Set<number>()
+  #lastSegment: number
+
+  private constructor(options: LandingOptions, lastSegment: number) {
+    this.folder = options.folder
+    this.space = new Space(options.folder, options.reserveBytes)
+    this.#options = options
+    this.#reader = new SegmentReader(options.folder)
+    this.#lastSegment = lastSegment
+    const host = {
+      segmentBytes: options.segmentBytes,
+      newSegment: () => Segment.create(this.folder, this.#nextSegment()),
+      appended: (segment: Segment, entries: number) => this.#addUnsettled(segment.id, entries),
+      retired: (segment: Segment) => this.#retire(segment.id),
+      outOfSpace: () => void this.space.refresh().catch(() => undefined),
+    }
+    this.#lanes = Array.from({ length: options.lanes }, () => new Lane(host))
+  }
+
+  /** Old segments are never appended to again; what a crash left of streamed instances was never acknowledged. */
+  static async open(options: LandingOptions): Promise<Landing> {
+    await mkdir(options.folder, { recursive: true, mode: 0o750 })
+    for (const name of await readdir(options.folder)) {
+      if (name.endsWith(PARTIAL)) await unlink(join(options.folder, name))
+    }
+    const segments = await listSegments(options.folder)
+    const landing = new Landing(options, segments.at(-1) ?? 0)
+    await landing.space.refresh()
+    return landing
+  }
+
+  /** Appends an instance that is in memory. Throws ArchiveError `out_of_space`, `storage_failed`. */
+  async append(member: Member, chunks: readonly Buffer[]): Promise<LandingLocation> {
+    await this.#reserve(member.sizeBytes)
+    const lane = this.#lanes.reduce((least, next) => (next.load < least.load ? next : least))
+    return lane.append(member, chunks)
+  }
+
+  /**
+   * Streams an instance of any size into a segment of its own, hashing on the way; nothing exists until its last
+   * byte is durable, and nothing is kept of bytes whose digest is `known`. Throws what the body throws, and ArchiveError `out_of_space`, `storage_failed`, `too_large`.
+   */
+  async stream(
+    member: Pick<Member, 'name'> & { note: Omit<Member['note'], 'sha256'> },
+    body: AsyncIterable<Buffer>,
+    { bytesMax, known }: { bytesMax: number; known: readonly string[] },
+  ): Promise<Streamed> {
+    await this.#reserve(0)
+    const id = this.#nextSegment()
+    const path = segmentPath(this.folder, id)
+    const segment = await Segment.create(this.folder, id, path + PARTIAL).catch((error) => {
+      throw writeFailed(error)
+    })
+    try {
+      const { sha256, sizeBytes } = await this.#streamBody(segment, body, bytesMax)
+      if (known.includes(sha256)) {
+        await segment.abandon()
+        await unlink(path + PARTIAL)
+        return { sha256, sizeBytes }
+      }
+      const header = encodeMemberHeader({ name: member.name, sizeBytes, note: { ...member.note, sha256 } })
+      await segment.write([header], 0)
+      const end = MEMBER_HEADER_BYTES + sizeBytes
+      const tail = Buffer.alloc(paddingBytes(sizeBytes))
+      if (tail.length > 0) await segment.write([tail], end)
+      await segment.sync(end + tail.length)
+      await segment.end()
+      await segment.publish(path)
+      this.#addUnsettled(id, 1)
+      this.#retire(id)
+      return { at: { segment: id, offset: MEMBER_HEADER_BYTES }, sha256, sizeBytes }
+    } catch (error) {
+      await segment.abandon()
+      await unlink(path + PARTIAL).catch(() => undefined)
+      throw error instanceof ArchiveError ? error : writeFailed(error as NodeJS.ErrnoException)
+    }
+  }
+
+  async #streamBody(segment: Segment, body: AsyncIterable<Buffer>, bytesMax: number) {
+    const hash = createHash('sha256')
+    let sizeBytes = 0
+    let pending: Buffer[] = []
+    let pendingBytes = 0
+    const flush = async (): Promise<void> => {
+      if (!(await this.space.fits(pendingBytes))) throw new ArchiveError('out_of_space', 'the landing is full')
+      await segment.write(pending, MEMBER_HEADER_BYTES + sizeBytes - pendingBytes)
+      this.space.used(pendingBytes)
+      pending = []
+      pendingBytes = 0
+    }
+    for await (const chunk of body) {
+      hash.update(chunk)
+      pending.push(chunk)
+      pendingBytes += chunk.length
+      sizeBytes += chunk.length
+      if (sizeBytes > bytesMax) throw new ArchiveError('too_large', `larger than the limit of ${bytesMax} bytes`)
+      if (pendingBytes >= STREAM_WRITE_BYTES) await flush()
+    }
+    await flush()
+    return { sha256: hash.digest('hex'), sizeBytes }
+  }
+
+  /** The catalogue has the instance at this place. */
+  settled(at: LandingLocation): void {
+    const left = (this.#unsettled.get(at.segment) ?? 0) - 1
+    if (left > 0) this.#unsettled.set(at.segment, left)
+    else this.#unsettled.delete(at.segment)
+    this.#maybeComplete(at.segment)
+  }
+
+  read(at: LandingLocation, start: number, end: number): AsyncGenerator<Buffer> {
+    return this.#reader.read(at, start, end)
+  }
+
+  /** Finishes what was appended. */
+  async close(): Promise<void> {
+    await Promise.all(this.#lanes.map((lane) => lane.close()))
+    await this.#reader.close()
+  }
+
+  #nextSegment(): number {
+    this.#lastSegment += 1
+    return this.#lastSegment
+  }
+
+  async #reserve(bytes: number): Promise<void> {
+    if (!(await this.space.fits(bytes))) {
+      const mib = Math.floor(this.space.bytesFree / 1024 / 1024)
+      throw new ArchiveError('out_of_space', `the landing is full (${mib} MiB free, the rest is in reserve)`)
+    }
+    this.space.used(bytes)
+  }
+
+  #addUnsettled(segment: number, entries: number): void {
+    this.#unsettled.set(segment, (this.#unsettled.get(segment) ?? 0) + entries)
+  }
+
+  #retire(segment: number): void {
+    this.#retired.add(segment)
+    this.#maybeComplete(segment)
+  }
+
+  #maybeComplete(segment: number): void {
+    if (!this.#retired.has(segment) || this.#unsettled.has(segment)) return
+    this.#retired.delete(segment)
+    this.#options.onComplete?.(segment)
+  }
+}
+
+const STREAM_WRITE_BYTES = 1024 * 1024
+
+function writeFailed(error: NodeJS.ErrnoException): ArchiveError {
+  const full = error.code === 'ENOSPC' || error.code === 'EDQUOT'
+  return full
+    ? new ArchiveError('out_of_space', 'the landing is full', { cause: error })
+    : new ArchiveError('storage_failed', `the landing can't be written: ${error.message}`, { cause: error })
+}

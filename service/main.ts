@@ -1,0 +1,187 @@
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import pino, { type Logger } from 'pino'
+import { type Archive, openArchive } from './archive.ts'
+import type { Config } from './config/schema.ts'
+import { Tokens } from './config/tokens.ts'
+import { DataFolder } from './data-folder.ts'
+import { createDimseServer, type Listener } from './dimse/index.ts'
+import type { ApiContext } from './http/api.ts'
+import { App } from './http/app.ts'
+import { Metrics } from './metrics.ts'
+import { BulkReader } from './retrieve/bulk.ts'
+import { MetadataStore } from './retrieve/metadata.ts'
+import { LandedInstances } from './retrieve/open-instance.ts'
+import { VERSION } from './version.ts'
+
+const STOP_DEADLINE_MS = 8000
+const METADATA_QUIET_MS = 10_000
+
+export interface NodeAddresses {
+  http: string
+  dimse: { aeTitle: string; host: string; port: number } | null
+}
+
+/** A running node: the composition root, the only place that builds concrete parts and ties them together. */
+export class Node {
+  readonly #config: Config
+  readonly #log: Logger
+  readonly #metrics = new Metrics()
+  readonly #startedAt = new Date().toISOString()
+  #state: 'starting' | 'ready' | 'stopping' = 'starting'
+  #folder: DataFolder | undefined
+  #app: App | undefined
+  #server: Server | undefined
+  #archive: Archive | undefined
+  #metadata: MetadataStore | undefined
+  #dimse: Listener | undefined
+  #addresses: NodeAddresses | undefined
+
+  constructor(config: Config) {
+    this.#config = config
+    this.#log = pino({ level: config.log.level, base: { node: 'firn' } }, pino.destination({ dest: 2, sync: false }))
+  }
+
+  /** Resolves when everything accepts work. */
+  async start(): Promise<NodeAddresses> {
+    try {
+      const config = this.#config
+      this.#folder = await DataFolder.open(config.dataDir)
+      const tokens = new Tokens(config.dataDir)
+      const { http, auth } = config
+      const app = new App({
+        config: http,
+        authRequired: auth.required,
+        tokens,
+        log: this.#log,
+        metrics: this.#metrics,
+        notReady: () => this.#notReady(),
+      })
+      this.#app = app
+      const url = await this.#listen(app)
+      tokens.admitLocal(await this.#folder.announce(url))
+      this.#archive = await openArchive(config, this.#folder, this.#log)
+      const context = this.#context(this.#archive)
+      app.open(context)
+      const dimse = await this.#listenDimse(context)
+      this.#addresses = { http: url, dimse }
+      this.#state = 'ready'
+      return this.#addresses
+    } catch (error) {
+      await this.stop()
+      throw error
+    }
+  }
+
+  /** Finishes what was begun, refuses what is new, and lets go of everything. */
+  async stop(): Promise<void> {
+    this.#state = 'stopping'
+    this.#app?.refuse('stopping')
+    await Promise.all([this.#closeHttp(), this.#dimse?.close(STOP_DEADLINE_MS)])
+    this.#metadata?.close()
+    await this.#archive?.close()
+    await this.#folder?.close()
+    this.#log.flush()
+  }
+
+  #notReady(): string[] {
+    if (this.#state !== 'ready') return [this.#state]
+    const { ledger, landing } = this.#archive as Archive
+    const reasons: string[] = []
+    if (ledger.trouble) reasons.push(ledger.trouble)
+    if (landing.space.bytesFree <= landing.space.reserveBytes) reasons.push('the landing is full')
+    return reasons
+  }
+
+  async #listen(app: App): Promise<string> {
+    const { host, port, tls } = this.#config.http
+    const server = app.server()
+    this.#server = server
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', (error: NodeJS.ErrnoException) => reject(explainListen(error, 'http.port', '--http-port')))
+      server.listen(port, host, resolve)
+    })
+    const bound = (server.address() as AddressInfo).port
+    return `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${bound}`
+  }
+
+  async #listenDimse(context: ApiContext): Promise<NodeAddresses['dimse']> {
+    const { dimse: config, http } = this.#config
+    if (!config.enabled) return null
+    const { receive, catalogue, instances } = context
+    const host = config.host ?? http.host
+    this.#dimse = createDimseServer({
+      config,
+      host,
+      receive,
+      catalogue,
+      instances,
+      log: this.#log,
+      metrics: this.#metrics.dimse,
+    })
+    const { port } = await this.#dimse.listen().catch((error) => {
+      throw explainListen(error, 'dimse.port', '--dimse-port')
+    })
+    return { aeTitle: config.aeTitle, host, port }
+  }
+
+  #context({ catalogue, landing, receiver }: Archive): ApiContext {
+    const { http, limits, dataDir } = this.#config
+    const instances = new LandedInstances(landing)
+    const metadata = new MetadataStore({
+      folder: (this.#folder as DataFolder).metadata,
+      catalogue,
+      instances,
+      headerBytesMax: limits.headerBytesMax,
+      quietMs: METADATA_QUIET_MS,
+      warn: (message, details) => this.#log.warn(details, message),
+    })
+    this.#metadata = metadata
+    this.#metrics.gauge('firn_landing_bytes_free', 'Free space of the landing', () => landing.space.bytesFree)
+    this.#log.info({ dataDir, version: VERSION }, 'archive open')
+    return {
+      receive: this.#metrics.counted(receiver, ({ studyUid }) => metadata.changed(studyUid)),
+      catalogue,
+      instances,
+      metadata,
+      bulk: new BulkReader(instances, limits.headerBytesMax),
+      publicUrl: http.publicUrl,
+      resultsMax: limits.resultsMax,
+      log: this.#log,
+      version: VERSION,
+      status: async () => {
+        await landing.space.refresh()
+        const { bytesFree, bytesTotal, reserveBytes } = landing.space
+        const reasons = this.#notReady()
+        return {
+          version: VERSION,
+          startedAt: this.#startedAt,
+          ready: reasons.length === 0,
+          reasons,
+          catalogue: { dialect: catalogue.dialect, ...(await catalogue.totals()) },
+          landing: { bytesFree, bytesTotal, reserveBytes },
+          dimse: this.#addresses?.dimse ?? null,
+        }
+      },
+    }
+  }
+
+  async #closeHttp(): Promise<void> {
+    const server = this.#server
+    if (!server) return
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+    server.closeIdleConnections()
+    const deadline = setTimeout(() => server.closeAllConnections(), STOP_DEADLINE_MS)
+    // Connections become idle one by one as their requests are answered.
+    const sweep = setInterval(() => server.closeIdleConnections(), 100)
+    await closed
+    clearTimeout(deadline)
+    clearInterval(sweep)
+  }
+}
+
+function explainListen(error: NodeJS.ErrnoException, key: string, flag: string): Error {
+  if (error.code !== 'EADDRINUSE' && error.code !== 'EACCES') return error
+  const why = error.code === 'EACCES' ? 'may not be used' : 'is in use'
+  return new Error(`${error.message}: the port ${why}; choose another with ${flag} or ${key}`, { cause: error })
+}
