@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import dicomParser from 'dicom-parser'
 import fc from 'fast-check'
 import { isArchiveError } from '../errors.ts'
+import type { ParsedDataSet } from './data-set.ts'
+import { lastHeaderTag, readOffsetTables } from './extended-offset-table.ts'
+import { encodePart10Header } from './fileMeta.ts'
 import { alignFrame, type Frame, locateFrames, type PixelData, pixelDataOf } from './frames.ts'
+import { toDicomJson } from './json.ts'
 import { readDataSet } from './read-data-set.ts'
 
 const NATIVE = '1.2.840.10008.1.2.1'
@@ -206,23 +211,28 @@ describe('encapsulated frames', () => {
   })
 
   test('the extended offset table, which dicom-parser trips over, with lengths without padding', async () => {
-    const odd = [Buffer.from('abc\0'), Buffer.from('de')]
-    const wide = (...numbers: number[]) => Buffer.concat(numbers.map((number) => bigUInt64(number)))
-    const header = (element: string, vr: string, length: Buffer) =>
-      Buffer.concat([Buffer.from(`e07f${element}`, 'hex'), Buffer.from(`${vr}\0\0`), length])
-    const offsets = wide(0, 12)
-    const value = Buffer.concat([
-      header('0100', 'OV', uint32(16)),
-      offsets,
-      header('0200', 'OV', uint32(16)),
-      wide(3, 2),
-      header('1000', 'OB', uint32(0xffffffff)),
-      table(),
-      ...odd.map(item),
-      END,
-    ])
+    const value = extendedTables()
     const changes = { transferSyntaxUid: JPEG, numberOfFrames: 2, offset: 0, extendedOffsetTable: LEAD }
     assert.deepEqual(await allFrames(value, changes), [Buffer.from('abc'), Buffer.from('de')])
+  })
+
+  test('a header is read up to the extended offset table, and the rest of it is put right', () => {
+    const bytes = Buffer.concat([Buffer.from('2800100055530200', 'hex'), Buffer.from([9, 0]), extendedTables()])
+    const parser = dicomParser.littleEndianByteArrayParser
+    const untilTag = lastHeaderTag(bytes)
+    assert.equal(untilTag, 'x7fe00001')
+    assert.equal(lastHeaderTag(bytes.subarray(0, 10)), 'x7fe00010')
+    const dataSet: dicomParser.DataSet = dicomParser.parseDicom(fileOf(bytes), { untilTag })
+    readOffsetTables(dataSet as ParsedDataSet)
+    const { x7fe00001, x7fe00002, x7fe00010 } = dataSet.elements
+    assert.deepEqual([x7fe00001?.length, x7fe00002?.length, x7fe00010?.length], [16, 16, 0xffffffff])
+    assert.equal(parser.readUint16(dataSet.byteArray, x7fe00010?.dataOffset ?? 0), 0xfffe)
+    const found = pixelDataOf(dataSet as ParsedDataSet, JPEG)
+    assert.equal(found?.extendedOffsetTable, (x7fe00001?.dataOffset ?? 0) - 12)
+    assert.equal(
+      toDicomJson(dataSet as ParsedDataSet, { bulkDataUri: (path) => path })['7FE00010']?.BulkDataURI,
+      '7FE00010',
+    )
   })
 
   test('100,000 frames take few reads when they are small and little memory', async () => {
@@ -284,6 +294,23 @@ describe('encapsulated frames', () => {
     )
   })
 })
+
+/** Extended Offset Table, its lengths, and two fragments of which the first is padded. */
+function extendedTables(): Buffer {
+  const wide = (...numbers: number[]) => Buffer.concat(numbers.map((number) => bigUInt64(number)))
+  const header = (element: string, vr: string, length: number) =>
+    Buffer.concat([Buffer.from(`e07f${element}`, 'hex'), Buffer.from(`${vr}\0\0`), uint32(length)])
+  const tables = [header('0100', 'OV', 16), wide(0, 12), header('0200', 'OV', 16), wide(3, 2)]
+  const fragments = [item(Buffer.from('abc\0')), item(Buffer.from('de'))]
+  return Buffer.concat([...tables, header('1000', 'OB', 0xffffffff), table(), ...fragments, END])
+}
+
+function fileOf(dataSet: Buffer): Buffer {
+  return Buffer.concat([
+    encodePart10Header({ sopClassUid: '1.2', sopInstanceUid: '1.3', transferSyntaxUid: JPEG }),
+    dataSet,
+  ])
+}
 
 function uint32(number: number): Buffer {
   const bytes = Buffer.alloc(4)

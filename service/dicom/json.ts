@@ -48,7 +48,10 @@ const DEPTH_MAX = 64
  * that can't be read stands with its VR and no value.
  */
 export function toDicomJson(dataSet: ParsedDataSet, options: DicomJsonOptions = {}): DicomJson {
-  return convert(dataSet, rootScope(dataSet, options), wanted(options))
+  const { only } = options
+  // Most callers want some tags of many; looking for those is faster than looking at all.
+  const keys = only ? [...only].map(keyOf).filter((key) => Object.hasOwn(dataSet.elements, key)) : undefined
+  return convert(dataSet, rootScope(dataSet, options), keys, options.until)
 }
 
 function rootScope(dataSet: ParsedDataSet, options: DicomJsonOptions): Scope {
@@ -81,19 +84,16 @@ function characterSetOf(bytes: Buffer, { dataOffset, length }: ParsedElement): s
   return bytes.toString('latin1', dataOffset, end).replaceAll('\0', '')
 }
 
-type Wanted = (tag: Tag) => boolean
-
-function wanted({ only, until }: DicomJsonOptions): Wanted {
-  return (tag) => !(only && !only.has(tag)) && !(until !== undefined && tag >= until) && !tag.startsWith('0002')
+function keyOf(tag: Tag): string {
+  return `x${tag.toLowerCase()}`
 }
 
-const everything: Wanted = () => true
-
-function convert(dataSet: ParsedDataSet, scope: Scope, isWanted: Wanted): DicomJson {
+function convert(dataSet: ParsedDataSet, scope: Scope, keys = Object.keys(dataSet.elements), until?: Tag): DicomJson {
   const json: DicomJson = {}
-  for (const key of Object.keys(dataSet.elements).sort()) {
+  for (const key of keys.sort()) {
     const tag = key.slice(1).toUpperCase()
-    if (tag.endsWith('0000') || tag.startsWith('FFFE') || !isWanted(tag)) continue
+    if (until !== undefined && tag >= until) break
+    if (tag.endsWith('0000') || tag.startsWith('0002') || tag.startsWith('FFFE')) continue
     json[tag] = attribute(tag, dataSet.elements[key] as ParsedElement, scope)
   }
   return json
@@ -148,9 +148,7 @@ function sequence(tag: Tag, element: ParsedElement, scope: Scope): JsonAttribute
   if (items === undefined) return plain(tag, 'UN', element, scope)
   if (items.length === 0) return { vr: 'SQ' }
   const value = items.map((item, index) =>
-    item.dataSet
-      ? convert(item.dataSet, innerScope(item.dataSet, scope, itemPath(scope, tag, index + 1)), everything)
-      : {},
+    item.dataSet ? convert(item.dataSet, innerScope(item.dataSet, scope, itemPath(scope, tag, index + 1))) : {},
   )
   return { vr: 'SQ', Value: value }
 }
@@ -203,7 +201,7 @@ export function bulkDataRange(dataSet: ParsedDataSet, path: string): BulkDataRan
 }
 
 function elementAt(dataSet: ParsedDataSet, tag = ''): ParsedElement | undefined {
-  const key = `x${tag.toLowerCase()}`
+  const key = keyOf(tag)
   return Object.hasOwn(dataSet.elements, key) ? dataSet.elements[key] : undefined
 }
 
