@@ -106,6 +106,10 @@ const isBuilt = () => read(buildStamp) === buildWanted()
 /** Compiles beside dist/ and swaps, so that nobody ever runs half of it and nothing of removed sources stays. */
 async function build() {
   const wanted = buildWanted()
+  // What an interrupted build left.
+  for (const name of readdirSync(root)) {
+    if (name.startsWith('.firn-stamp-dist-')) rmSync(at(name), { recursive: true, force: true })
+  }
   const fresh = at(`.firn-stamp-dist-${process.pid}`)
   const old = `${fresh}-old`
   const tsc = at('node_modules', 'typescript', 'bin', 'tsc')
