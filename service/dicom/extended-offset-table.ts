@@ -9,11 +9,13 @@ const TABLE_HEADER = Buffer.from('\xe0\x7f\x01\x00OV', 'latin1')
 const HEADER_BYTES = 12
 
 /**
- * The tag at which dicom-parser has to stop reading a header: that of Pixel Data, or of Extended Offset Table where there is
- * one. The library takes its VR, OV, for one with a 16-bit length, and what follows for anything.
+ * The tag at which dicom-parser has to stop in a second attempt, when it was told to stop at Pixel Data and tripped over
+ * Extended Offset Table: it takes that one's VR, OV, for one with a 16-bit length, and what follows for anything.
+ * Undefined when the first attempt stands.
  */
-export function lastHeaderTag(bytes: Buffer): string {
-  return bytes.includes(TABLE_HEADER) ? TABLE : PIXEL_DATA
+export function secondStop(dataSet: ParsedDataSet): string | undefined {
+  const table = dataSet.elements[TABLE]
+  return table?.vr === 'OV' && table.length === 0 ? TABLE : undefined
 }
 
 /** Puts right what dicom-parser read where it stopped at Extended Offset Table: both tables and Pixel Data. */
