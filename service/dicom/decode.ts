@@ -21,5 +21,7 @@ export function decodeDataSet(bytes: Buffer, transferSyntaxUid: string): DicomJs
     throw new ArchiveError('invalid_request', `a data set of ${bytes.length} bytes is too long`)
   }
   const syntax = transferSyntaxUid === IMPLICIT_LITTLE_ENDIAN ? 'implicit' : 'explicit'
-  return toDicomJson(readDataSet(bytes, 0, bytes.length, syntax), { inlineBytesMax: DATA_SET_BYTES_MAX })
+  // Nothing may be left out for its length: a matching key without its value would match everything.
+  const whole = { inlineBytesMax: DATA_SET_BYTES_MAX, valueBytesMax: DATA_SET_BYTES_MAX }
+  return toDicomJson(readDataSet(bytes, 0, bytes.length, syntax), whole)
 }

@@ -130,6 +130,14 @@ describe('encodeDataSet and decodeDataSet', () => {
     assert.deepEqual(decodeDataSet(bytes, EXPLICIT_LITTLE_ENDIAN)['00081030'], { vr: 'LO', Value: [long] })
   })
 
+  test('no value of a request is left out for its length', () => {
+    const uids = Array.from({ length: 60_000 }, (_, index) => `1.2.826.0.1.3680043.${index}`)
+    assert.deepEqual(roundTrip({ '00080018': { vr: 'UI', Value: uids } }, 'implicit')['00080018']?.Value, uids)
+    // The VR of an unreadable element doesn't matter: its value must not vanish.
+    const unreadable = { '00080018': { vr: 'UN', InlineBinary: Buffer.alloc(3000, 0x31).toString('base64') } }
+    assert.equal(roundTrip(unreadable, 'explicit')['00080018']?.Value?.length, 1)
+  })
+
   test('decimal strings have at most 16 characters', () => {
     const { '00180050': value } = roundTrip(
       { '00180050': { vr: 'DS', Value: [1 / 3, -1.23456789012345e-10] } },

@@ -8,8 +8,10 @@ import { binaryWordBytes, effectiveVr, hasOpenEnd } from './value-representation
 export interface DicomJsonOptions {
   /** Binary values up to so many bytes become InlineBinary. Default 1024. */
   inlineBytesMax?: number
+  /** Texts and numbers of more bytes become bulk data too, as PS3.18 F.2.2 allows. Default 1 MiB. */
+  valueBytesMax?: number
   /**
-   * The BulkDataURI of a longer binary value, and of pixel data always, from its path (`7FE00010`,
+   * The BulkDataURI of a longer value, and of pixel data always, from its path (`7FE00010`,
    * `00082112.1.00281201`, item numbers from 1). Left out: such elements have neither value nor URI.
    */
   bulkDataUri?: (path: string) => string
@@ -36,7 +38,6 @@ const SPECIFIC_CHARACTER_SET = '00080005'
 const PIXEL_DATA: ReadonlySet<Tag> = new Set(['7FE00008', '7FE00009', '7FE00010'])
 const INLINE_BYTES_MAX = 1024
 
-/** Texts and numbers longer than this become bulk data, as PS3.18 F.2.2 allows for them too. */
 const VALUE_BYTES_MAX = 1024 * 1024
 
 /** Deeper items are left out; real objects nest fewer than ten. */
@@ -126,7 +127,8 @@ function isBulk(tag: Tag, vr: string, element: ParsedElement, scope: Scope): boo
   if (element.length === 0) return false
   if (hasOpenEnd(element) || element.hadUndefinedLength || PIXEL_DATA.has(tag)) return true
   const binary = binaryWordBytes(vr) !== undefined
-  const max = binary ? (scope.options.inlineBytesMax ?? INLINE_BYTES_MAX) : VALUE_BYTES_MAX
+  const { inlineBytesMax = INLINE_BYTES_MAX, valueBytesMax = VALUE_BYTES_MAX } = scope.options
+  const max = binary ? inlineBytesMax : valueBytesMax
   return element.length > max || (binary && element.dataOffset + element.length > scope.bytes.length)
 }
 
