@@ -11,8 +11,8 @@ import {
 } from './frame.ts'
 import { transferSyntax } from './transfer-syntaxes.ts'
 
-/** Tables of more entries than ten million frames need are not believed. */
-const TABLE_BYTES_MAX = 80_000_000
+/** Longer tables are not believed. */
+const TABLE_BYTES_MAX = FRAMES_MAX * 8
 
 /** Where the fragments are, and what the file's tables say of the frames. */
 interface Encapsulated {

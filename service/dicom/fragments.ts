@@ -1,11 +1,8 @@
 import { ArchiveError } from '../errors.ts'
-import type { ReadBytes } from './frame.ts'
+import { FRAMES_MAX, type ReadBytes } from './frame.ts'
 
 const ITEM = 0xfffee000
 const HEADER_BYTES = 8
-
-/** More than this many fragments cost more memory than Firn spends on one instance. */
-const FRAGMENTS_MAX = 4_000_000
 
 /** How much is read at a time: small fragments come many at once, large ones cost little beside their header. */
 const WINDOW_BYTES = 4096
@@ -81,8 +78,8 @@ class Growing {
   private images = new Uint8Array(64)
 
   add(start: number, end: number, image: boolean): void {
-    if (this.count === FRAGMENTS_MAX) {
-      throw new ArchiveError('unsupported', `the pixel data has more than ${FRAGMENTS_MAX} fragments`)
+    if (this.count === FRAMES_MAX) {
+      throw new ArchiveError('unsupported', `the pixel data has more than ${FRAMES_MAX} fragments`)
     }
     if (this.count === this.starts.length) this.grow()
     this.starts[this.count] = start

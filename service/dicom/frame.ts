@@ -52,6 +52,9 @@ export interface Frames {
   frame(number: number): Promise<Frame>
 }
 
+/** More frames or fragments than this cost more memory than Firn spends on one instance; the largest slides have fewer. */
+export const FRAMES_MAX = 2 ** 20
+
 /** Throws ArchiveError `not_found`. */
 export function checkFrameNumber(number: number, count: number): void {
   if (Number.isInteger(number) && number >= 1 && number <= count) return

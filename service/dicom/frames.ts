@@ -1,7 +1,7 @@
 import { ArchiveError } from '../errors.ts'
 import { bytesOf, isLittleEndian, type ParsedDataSet, type ParsedElement, UNDEFINED_LENGTH } from './data-set.ts'
 import { encapsulatedFrames } from './encapsulated-frames.ts'
-import { checkFrameNumber, type Frame, type Frames, incomplete, type PixelData, type ReadBytes } from './frame.ts'
+import { checkFrameNumber, FRAMES_MAX, type Frame, type Frames, incomplete, type PixelData, type ReadBytes } from './frame.ts'
 import { transferSyntax } from './transfer-syntaxes.ts'
 
 export type { ByteRange, Frame, Frames, PixelData, ReadBytes } from './frame.ts'
@@ -70,7 +70,8 @@ export async function locateFrames(pixelData: PixelData, fileSize: number, read:
 function nativeFrames(pixelData: PixelData, length: number, fileSize: number): Frames {
   const bits = frameBits(pixelData)
   if (bits === 0) throw new ArchiveError('unsupported', 'the pixel data has no size: rows, columns or bits are missing')
-  const count = pixelData.numberOfFrames
+  const count = Math.min(pixelData.numberOfFrames, Math.max(1, Math.floor((length * 8) / bits)))
+  if (count > FRAMES_MAX) throw new ArchiveError('unsupported', `the instance has more than ${FRAMES_MAX} frames`)
   return {
     count,
     async frame(number) {

@@ -12,22 +12,27 @@ export interface InstanceForm {
 
 const ANY = ['*/*', 'application/*']
 
-/** Content negotiation for whole instances (PS3.18 8.7.4). `accept` in the query counts as the header does. */
-export function instanceForm(req: Request, isInstance: boolean): InstanceForm {
-  for (const accepted of acceptOf(req)) {
-    const { type, parameters } = accepted
-    const wanted = parameters['transfer-syntax']
-    const syntax = wanted === undefined || wanted === '*' ? {} : { transferSyntaxUid: wanted }
-    if (type === 'application/zip') return { kind: 'zip', ...syntax }
-    if (type === 'application/dicom' && isInstance) return { kind: 'single', ...syntax }
-    const isDicom = parameters.type === undefined || parameters.type.toLowerCase() === 'application/dicom'
-    if ((type === 'multipart/related' || type === 'multipart/*') && isDicom) return { kind: 'multipart', ...syntax }
-    if (ANY.includes(type)) return { kind: 'multipart' }
-  }
+/**
+ * Content negotiation for whole instances (PS3.18 8.7.4): every form that the client takes and Firn knows, the client's
+ * favourite first. `accept` in the query counts as the header does. Throws ArchiveError `not_acceptable`.
+ */
+export function instanceForms(req: Request, isInstance: boolean): InstanceForm[] {
+  const forms = acceptOf(req).flatMap((accepted) => formOf(accepted, isInstance) ?? [])
+  if (forms.length > 0) return forms
   throw new ArchiveError(
     'not_acceptable',
     'instances come as multipart/related; type="application/dicom", as application/zip, and one alone as application/dicom',
   )
+}
+
+function formOf({ type, parameters }: MediaType, isInstance: boolean): InstanceForm | undefined {
+  const wanted = parameters['transfer-syntax']
+  const syntax = wanted === undefined || wanted === '*' ? {} : { transferSyntaxUid: wanted }
+  if (type === 'application/zip') return { kind: 'zip', ...syntax }
+  if (type === 'application/dicom' && isInstance) return { kind: 'single', ...syntax }
+  const isDicom = parameters.type === undefined || parameters.type.toLowerCase() === 'application/dicom'
+  if ((type === 'multipart/related' || type === 'multipart/*') && isDicom) return { kind: 'multipart', ...syntax }
+  return ANY.includes(type) ? { kind: 'multipart' } : undefined
 }
 
 /** In which form frames or bulk data are to be given. */

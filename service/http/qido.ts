@@ -1,6 +1,7 @@
 import type { Request, RequestHandler } from 'express'
 import type { MatchKey, Query, QueryLevel } from '../catalogue/ports.ts'
 import { parseAttributeId } from '../dicom/dictionary.ts'
+import { LEVEL_TAGS } from '../dicom/levels.ts'
 import type { DicomJson, Tag } from '../dicom/types.ts'
 import { toNativeXml } from '../dicom/xml.ts'
 import { ArchiveError } from '../errors.ts'
@@ -30,6 +31,7 @@ export function qido(context: DicomWebContext, level: Exclude<QueryLevel, 'patie
         `299 ${root} "The number of results exceeded the maximum supported by the server. Use offset."`,
       )
     }
+    if (level === 'instance') await addFromHeaders(context, found, query.include, root)
     if (found.length === 0) {
       res.status(204).end()
       return
@@ -38,6 +40,42 @@ export function qido(context: DicomWebContext, level: Exclude<QueryLevel, 'patie
     else sendXml(res, found)
   }
 }
+
+/** Attributes that the catalogue doesn't keep come from the instances' headers, which a study's metadata holds ready. */
+async function addFromHeaders(
+  { metadata }: DicomWebContext,
+  found: readonly DicomJson[],
+  include: Query['include'],
+  root: string,
+): Promise<void> {
+  const wanted = include === 'all' ? undefined : include.filter((tag) => !CATALOGUED.has(tag))
+  if (wanted?.length === 0) return
+  for (const [studyUid, matches] of byStudy(found)) {
+    const uids = new Set(matches.map((match) => uidOf(match, '00080018')))
+    const headers = await metadata.instances(studyUid, uids, root)
+    for (const match of matches) {
+      const header = headers.get(uidOf(match, '00080018')) ?? {}
+      for (const tag of wanted ?? Object.keys(header)) {
+        if (header[tag] && !match[tag]) match[tag] = header[tag]
+      }
+    }
+  }
+}
+
+const CATALOGUED: ReadonlySet<Tag> = new Set(Object.values(LEVEL_TAGS).flat())
+
+function byStudy(found: readonly DicomJson[]): Map<string, DicomJson[]> {
+  const studies = new Map<string, DicomJson[]>()
+  for (const match of found) {
+    const uid = uidOf(match, '0020000D')
+    const matches = studies.get(uid)
+    if (matches) matches.push(match)
+    else studies.set(uid, [match])
+  }
+  return studies
+}
+
+const uidOf = (json: DicomJson, tag: Tag): string => String(json[tag]?.Value?.[0] ?? '')
 
 function sendXml(res: Parameters<RequestHandler>[1], found: readonly DicomJson[]): void {
   const boundary = 'firn-xml'
@@ -127,10 +165,9 @@ function truth(name: string, value: string): boolean {
 
 /** Retrieve URL (0008,1190) of what was found. */
 function withRetrieveUrl(match: DicomJson, level: QueryLevel, root: string): DicomJson {
-  const uid = (tag: Tag): string => String(match[tag]?.Value?.[0] ?? '')
-  const resource: Resource = { studyUid: uid('0020000D') }
-  if (level !== 'study') resource.seriesUid = uid('0020000E')
-  if (level === 'instance') resource.sopInstanceUid = uid('00080018')
+  const resource: Resource = { studyUid: uidOf(match, '0020000D') }
+  if (level !== 'study') resource.seriesUid = uidOf(match, '0020000E')
+  if (level === 'instance') resource.sopInstanceUid = uidOf(match, '00080018')
   match['00081190'] = { vr: 'UR', Value: [resourceUrl(root, resource)] }
   return match
 }

@@ -5,7 +5,7 @@ import type { InstanceRecord, InstanceScope } from '../catalogue/ports.ts'
 import { ArchiveError } from '../errors.ts'
 import type { DicomWebContext } from './context.ts'
 import { MultipartWriter, type OutgoingPart } from './multipart-writer.ts'
-import { type InstanceForm, instanceForm, rangeOf } from './negotiate.ts'
+import { type InstanceForm, instanceForms, rangeOf } from './negotiate.ts'
 import { notModified, sendChunks, streamBody, streamText } from './send.ts'
 import { DICOM_WEB, originOf, type Resource, resourceOf, resourceUrl } from './urls.ts'
 
@@ -16,8 +16,7 @@ const COUNTED_MAX = 2000
 export function wadoInstances(context: DicomWebContext): RequestHandler {
   return async (req, res) => {
     const resource = resourceOf(req)
-    const form = instanceForm(req, resource.sopInstanceUid !== undefined)
-    await assertGiveable(context, resource, form)
+    const form = await giveableForm(context, resource, instanceForms(req, resource.sopInstanceUid !== undefined))
     if (form.kind === 'single') return sendInstance(context, req, res, await oneInstance(context, resource))
     const version = await context.catalogue.studyVersion(resource.studyUid as string)
     if (version === undefined) throw notFound(resource)
@@ -47,12 +46,31 @@ export function notFound(resource: Resource): ArchiveError {
 }
 
 /** Firn gives instances as they are stored; a transfer syntax in which some aren't is not to be had. */
-async function assertGiveable(context: DicomWebContext, resource: Resource, form: InstanceForm): Promise<void> {
-  if (form.transferSyntaxUid === undefined) return
-  for await (const { transferSyntaxUid } of context.catalogue.instances(scopeOf(resource))) {
-    if (transferSyntaxUid === form.transferSyntaxUid) continue
-    throw new ArchiveError('not_acceptable', `stored as ${transferSyntaxUid}; ask for that or for transfer-syntax=*`)
+async function giveableForm(
+  context: DicomWebContext,
+  resource: Resource,
+  forms: readonly InstanceForm[],
+): Promise<InstanceForm> {
+  let stored = ''
+  for (const form of forms) {
+    const other = await otherSyntax(context, resource, form.transferSyntaxUid)
+    if (other === undefined) return form
+    stored = other
   }
+  throw new ArchiveError('not_acceptable', `stored as ${stored}; ask for that or for transfer-syntax=*`)
+}
+
+/** A transfer syntax other than the wanted one in which an instance is stored. */
+async function otherSyntax(
+  context: DicomWebContext,
+  resource: Resource,
+  wanted: string | undefined,
+): Promise<string | undefined> {
+  if (wanted === undefined) return undefined
+  for await (const { transferSyntaxUid } of context.catalogue.instances(scopeOf(resource))) {
+    if (transferSyntaxUid !== wanted) return transferSyntaxUid
+  }
+  return undefined
 }
 
 /** One instance's file, whole or a range of it (RFC 9110 14). */

@@ -1,69 +1,85 @@
 import { ArchiveError } from '../errors.ts'
 import type { MemoryGate } from './gate.ts'
 
-/** The beginning of an incoming instance in memory, and the rest of it still with the sender. */
-export interface Beginning {
-  chunks: Buffer[]
-  sizeBytes: number
-  /** The body ended: `chunks` are the whole instance. */
-  whole: boolean
-  /** What follows; only to be iterated when not `whole`. */
-  rest: AsyncIterator<Buffer>
-  /** Bytes taken from the gate, to be released by whoever ends up with the instance. */
-  gated: number
-}
-
 /** Memory is granted in steps, so that many small instances don't reserve what only a large one needs. */
 const GATE_STEP_BYTES = 256 * 1024
 
-/** Reads up to `bytesMax` of a body, waiting at the gate for memory. */
-export async function readBeginning(
-  body: AsyncIterable<Buffer>,
-  bytesMax: number,
-  gate: MemoryGate,
-): Promise<Beginning> {
-  const rest = body[Symbol.asyncIterator]()
-  const beginning: Beginning = { chunks: [], sizeBytes: 0, whole: false, rest, gated: 0 }
-  try {
-    while (beginning.sizeBytes <= bytesMax) {
-      const { value, done } = await rest.next()
-      if (done) {
-        beginning.whole = true
-        break
+/**
+ * The beginning of an incoming instance in memory, the rest of it still with its sender. Its memory counts at the gate
+ * until `release`.
+ */
+export class Beginning {
+  chunks: Buffer[] = []
+  sizeBytes = 0
+  /** The body ended: `chunks` are the whole instance. */
+  whole = false
+  readonly #rest: AsyncIterator<Buffer>
+  readonly #gate: MemoryGate
+  #gatedBytes = 0
+
+  constructor(body: AsyncIterable<Buffer>, gate: MemoryGate) {
+    this.#rest = body[Symbol.asyncIterator]()
+    this.#gate = gate
+  }
+
+  /** Reads on until there are `bytes`, the body ends, or memory is short for too long: false then. */
+  async readUpTo(bytes: number): Promise<boolean> {
+    while (!this.whole && this.sizeBytes < bytes) {
+      const chunk = await this.#next()
+      if (!chunk) {
+        this.whole = true
+        return true
       }
-      beginning.chunks.push(value)
-      beginning.sizeBytes += value.length
-      const wanted = Math.ceil(beginning.sizeBytes / GATE_STEP_BYTES) * GATE_STEP_BYTES
-      if (wanted > beginning.gated) {
-        await gate.take(wanted - beginning.gated)
-        beginning.gated = wanted
-      }
+      this.chunks.push(chunk)
+      this.sizeBytes += chunk.length
+      if (!(await this.#account())) return false
     }
-    return beginning
-  } catch (error) {
-    gate.release(beginning.gated)
-    throw bodyFailed(error)
+    return true
+  }
+
+  async #account(): Promise<boolean> {
+    const wanted = Math.ceil(this.sizeBytes / GATE_STEP_BYTES) * GATE_STEP_BYTES
+    if (wanted <= this.#gatedBytes) return true
+    if (!(await this.#gate.take(wanted - this.#gatedBytes))) return false
+    this.#gatedBytes = wanted
+    return true
+  }
+
+  async #next(): Promise<Buffer | undefined> {
+    try {
+      const { value, done } = await this.#rest.next()
+      return done ? undefined : value
+    } catch (error) {
+      throw bodyFailed(error)
+    }
+  }
+
+  joined(): Buffer {
+    return this.chunks.length === 1 ? (this.chunks[0] as Buffer) : Buffer.concat(this.chunks)
+  }
+
+  /** Everything, once; what was in memory is given back as soon as it has been taken. */
+  async *stream(): AsyncGenerator<Buffer> {
+    yield* this.chunks
+    this.release()
+    for (let chunk = await this.#next(); chunk; chunk = await this.#next()) yield chunk
+    this.whole = true
+  }
+
+  release(): void {
+    this.#gate.release(this.#gatedBytes)
+    this.#gatedBytes = 0
+    this.chunks = []
+  }
+
+  /** Tells the sender that nothing more will be read. */
+  async abandon(): Promise<void> {
+    if (!this.whole) await this.#rest.return?.()
   }
 }
 
 /** A body fails when its sender goes away; what the protocol layer found wrong with it is passed on. */
-export function bodyFailed(error: unknown): ArchiveError {
+function bodyFailed(error: unknown): ArchiveError {
   if (error instanceof ArchiveError) return error
   return new ArchiveError('aborted', `the sender broke off: ${(error as Error).message}`, { cause: error })
-}
-
-/** The beginning, then the rest. Ending early ends the sender's iterator too. */
-export async function* wholeBody({ chunks, rest }: Beginning): AsyncGenerator<Buffer> {
-  try {
-    yield* chunks
-    for (;;) {
-      const { value, done } = await rest.next().catch((error) => {
-        throw bodyFailed(error)
-      })
-      if (done) return
-      yield value
-    }
-  } finally {
-    await rest.return?.()
-  }
 }

@@ -1,36 +1,59 @@
-/** Bounds the memory of instances on their way to disk: who wants more than is left waits, in order. */
+interface Waiting {
+  bytes: number
+  go(granted: boolean): void
+}
+
+/** Bounds the memory of instances on their way to disk: who wants more than is left waits in order, but not for ever. */
 export class MemoryGate {
   readonly #bytesMax: number
+  readonly #patienceMs: number
   #bytesUsed = 0
-  readonly #waiting: { bytes: number; go(): void }[] = []
+  readonly #waiting = new Set<Waiting>()
 
-  constructor(bytesMax: number) {
+  constructor(bytesMax: number, patienceMs: number) {
     this.#bytesMax = bytesMax
+    this.#patienceMs = patienceMs
   }
 
-  get bytesUsed(): number {
-    return this.#bytesUsed
-  }
-
-  /** Resolves when `bytes` are granted; give them back with `release`. More than the whole gate counts as all of it. */
-  async take(bytes: number): Promise<void> {
-    if (this.#waiting.length === 0 && this.#fits(bytes)) {
+  /**
+   * True when `bytes` are granted, to be given back with `release`. False when they weren't in time: all of it may be
+   * held by senders who have stalled, or who wait here for more themselves.
+   */
+  async take(bytes: number): Promise<boolean> {
+    if (this.#waiting.size === 0 && this.#fits(bytes)) {
       this.#bytesUsed += bytes
-      return
+      return true
     }
-    await new Promise<void>((go) => this.#waiting.push({ bytes, go }))
+    return new Promise((resolve) => {
+      const waiting: Waiting = { bytes, go: resolve }
+      const patience = setTimeout(() => {
+        this.#waiting.delete(waiting)
+        resolve(false)
+        this.#admit()
+      }, this.#patienceMs)
+      waiting.go = (granted) => {
+        clearTimeout(patience)
+        resolve(granted)
+      }
+      this.#waiting.add(waiting)
+    })
   }
 
   release(bytes: number): void {
     this.#bytesUsed -= bytes
-    for (let next = this.#waiting[0]; next && this.#fits(next.bytes); next = this.#waiting[0]) {
-      this.#waiting.shift()
+    this.#admit()
+  }
+
+  #admit(): void {
+    for (const next of this.#waiting) {
+      if (!this.#fits(next.bytes)) return
+      this.#waiting.delete(next)
       this.#bytesUsed += next.bytes
-      next.go()
+      next.go(true)
     }
   }
 
   #fits(bytes: number): boolean {
-    return this.#bytesUsed === 0 || this.#bytesUsed + bytes <= this.#bytesMax
+    return this.#bytesUsed + bytes <= this.#bytesMax
   }
 }

@@ -6,7 +6,7 @@ import type { InstanceIdentifiers } from '../dicom/types.ts'
 import { ArchiveError } from '../errors.ts'
 import type { Landing } from '../landing/landing.ts'
 import { memberName } from '../landing/tar.ts'
-import { type Beginning, readBeginning, wholeBody } from './body.ts'
+import { Beginning } from './body.ts'
 import { MemoryGate } from './gate.ts'
 import { KeyLock } from './key-lock.ts'
 import type { Ledger } from './ledger.ts'
@@ -27,6 +27,9 @@ export interface ReceiverOptions {
 /** The first chunk of a stream usually holds the whole header. */
 const FIRST_LOOK_BYTES = 32 * 1024
 
+/** How long a sender waits for memory before its instance goes to disk unbuffered. */
+const GATE_PATIENCE_MS = 500
+
 /** The use case "an instance arrives": admit, land, record, acknowledge. */
 export class Receiver implements Receive {
   readonly #options: ReceiverOptions
@@ -35,14 +38,16 @@ export class Receiver implements Receive {
 
   constructor(options: ReceiverOptions) {
     this.#options = options
-    this.#gate = new MemoryGate(options.limits.ingestBufferBytes)
+    this.#gate = new MemoryGate(options.limits.ingestBufferBytes, GATE_PATIENCE_MS)
   }
 
   async receive(incoming: Incoming): Promise<Receipt> {
     this.#options.ledger.assertOpen()
-    const beginning = await readBeginning(incoming.body, this.#options.limits.bufferedInstanceBytesMax, this.#gate)
+    const beginning = new Beginning(incoming.body, this.#gate)
     let identifiers: Partial<InstanceIdentifiers> = {}
     try {
+      // What doesn't fit into memory, now or at all, streams into a segment of its own.
+      await beginning.readUpTo(this.#options.limits.bufferedInstanceBytesMax + 1)
       const header = await this.#header(beginning)
       identifiers = header.identifiers
       const admitted = admit(header, beginning.whole)
@@ -50,11 +55,11 @@ export class Receiver implements Receive {
       const work = () => this.#land(incoming, beginning, header, admitted)
       return await this.#locks.run(admitted.sopInstanceUid, work)
     } catch (error) {
-      if (!beginning.whole) await beginning.rest.return?.()
+      await beginning.abandon()
       if (error instanceof ArchiveError) error.identifiers = { ...identifiers, ...error.identifiers }
       throw error
     } finally {
-      this.#gate.release(beginning.gated)
+      beginning.release()
     }
   }
 
@@ -63,16 +68,16 @@ export class Receiver implements Receive {
     const first = beginning.chunks[0]
     if (first && first.length >= FIRST_LOOK_BYTES) {
       const header = parseHeader(first)
-      if (header.complete && Object.keys(header.identifiers).length === 4) return header
+      if (header.complete && !isShort(header)) return header
     }
-    let header = parseHeader(joined(beginning))
-    const { headerBytesMax } = this.#options.limits
-    for (let want = beginning.sizeBytes * 2; !beginning.whole && isShort(header); want *= 2) {
-      if (beginning.sizeBytes >= headerBytesMax) break
-      await readMore(beginning, Math.min(want, headerBytesMax))
-      header = parseHeader(joined(beginning))
+    for (;;) {
+      const header = parseHeader(beginning.joined())
+      const want = Math.min(beginning.sizeBytes * 2, this.#options.limits.headerBytesMax)
+      if (!isShort(header) || beginning.whole || beginning.sizeBytes >= want) return header
+      if (!(await beginning.readUpTo(want))) {
+        throw new ArchiveError('busy', 'no memory for so long a header now; send the instance again later')
+      }
     }
-    return header
   }
 
   async #land(
@@ -111,25 +116,11 @@ export class Receiver implements Receive {
     const receivedAt = new Date().toISOString()
     const streamed = await this.#options.landing.stream(
       { name: nameOf(identifiers), note: { firn: 1, received: receivedAt, source } },
-      this.#ungated(beginning),
+      beginning.stream(),
       { bytesMax: this.#options.limits.instanceBytesMax, known },
     )
     const { sha256, sizeBytes, at } = streamed
     return at ? { sha256, sizeBytes, receivedAt, location: at } : { sha256, sizeBytes, receivedAt }
-  }
-
-  /** Once its beginning is written, a streamed instance holds no more than a few chunks. */
-  async *#ungated(beginning: Beginning): AsyncGenerator<Buffer> {
-    let passed = 0
-    for await (const chunk of wholeBody(beginning)) {
-      yield chunk
-      passed += chunk.length
-      if (beginning.gated > 0 && passed >= beginning.sizeBytes) {
-        this.#gate.release(beginning.gated)
-        beginning.gated = 0
-        beginning.chunks = []
-      }
-    }
   }
 }
 
@@ -145,22 +136,6 @@ const nameOf = ({ studyUid, seriesUid, sopInstanceUid }: InstanceIdentifiers): s
   memberName(studyUid, seriesUid, sopInstanceUid)
 
 const isShort = (header: Header): boolean => Object.keys(header.identifiers).length < 4
-
-function joined({ chunks }: Beginning): Buffer {
-  return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)
-}
-
-async function readMore(beginning: Beginning, bytes: number): Promise<void> {
-  while (beginning.sizeBytes < bytes) {
-    const { value, done } = await beginning.rest.next()
-    if (done) {
-      beginning.whole = true
-      return
-    }
-    beginning.chunks.push(value)
-    beginning.sizeBytes += value.length
-  }
-}
 
 function assertExpected(found: InstanceIdentifiers, expected: NonNullable<Incoming['expected']>): void {
   if (expected.studyUid !== undefined && expected.studyUid !== found.studyUid) {

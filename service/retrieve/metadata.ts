@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import type { CatalogueReader, InstanceRecord } from '../catalogue/ports.ts'
 import { toDicomJson } from '../dicom/json.ts'
 import { readHeader } from '../dicom/read-header.ts'
+import type { DicomJson } from '../dicom/types.ts'
 import { ArchiveError } from '../errors.ts'
 import { type IndexEntry, MetadataFile } from './metadata-file.ts'
 import type { OpenInstances } from './ports.ts'
@@ -58,6 +59,19 @@ export class MetadataStore {
       this.#forget(studyUid)
     }
     throw new ArchiveError('busy', 'the study is changing; ask again')
+  }
+
+  /** The DICOM JSON of some of a study's instances, by SOP Instance UID. */
+  async instances(studyUid: string, wanted: ReadonlySet<string>, root: string): Promise<Map<string, DicomJson>> {
+    const found = new Map<string, DicomJson>()
+    const array = await this.array(studyUid, (entry) => wanted.has(entry.sopInstanceUid), root)
+    if (!array) return found
+    const pieces: Buffer[] = []
+    for await (const piece of array) pieces.push(piece)
+    for (const json of JSON.parse(Buffer.concat(pieces).toString('utf8')) as DicomJson[]) {
+      found.set(String(json['00080018']?.Value?.[0]), json)
+    }
+    return found
   }
 
   /** Undefined when there is no such study. */

@@ -1,5 +1,7 @@
 import type { Knex } from 'knex'
 import { searchForm } from '../../dicom/charset.ts'
+import { keywordOf } from '../../dicom/dictionary.ts'
+import type { Tag } from '../../dicom/types.ts'
 import { ArchiveError } from '../../errors.ts'
 import type { MatchKey, QueryLevel } from '../ports.ts'
 import { type Key, keyFor } from './keys.ts'
@@ -7,7 +9,7 @@ import { dateRange, type Range, timeRange } from './temporal.ts'
 
 /** Adds a key's condition to a query. Throws ArchiveError `invalid_request` naming the key. */
 export function addMatch(query: Knex.QueryBuilder, level: QueryLevel, match: MatchKey, fuzzy: boolean): void {
-  const name = match.path.join('.')
+  const name = match.path.map(nameOf).join('.')
   const key = keyFor(level, match.path)
   if (!key) throw new ArchiveError('invalid_request', `${name} can't be matched at the ${level} level`)
   if (match.value.length > VALUE_CHARS_MAX)
@@ -17,11 +19,16 @@ export function addMatch(query: Knex.QueryBuilder, level: QueryLevel, match: Mat
     throw new ArchiveError('invalid_request', `${name}: ${JSON.stringify(match.value.slice(0, 64))} is ${problem}`)
 }
 
+function nameOf(tag: Tag): string {
+  const keyword = keywordOf(tag)
+  return keyword === undefined ? tag : `${keyword} (${tag.slice(0, 4)},${tag.slice(4)})`
+}
+
 /** A list of a thousand UIDs fits. */
 const VALUE_CHARS_MAX = 66_000
 
 /** Says what is wrong with the value, if something is. */
-type Matcher = (query: Knex.QueryBuilder, key: Key, value: string, fuzzy: boolean) => string | undefined | void
+type Matcher = (query: Knex.QueryBuilder, key: Key, value: string, fuzzy: boolean) => string | undefined
 
 const column = (key: Key): string => key.columns[0] as string
 
@@ -30,25 +37,29 @@ const MATCHERS: Record<Key['kind'], Matcher> = {
     const uids = value.split('\\').map((uid) => uid.trim())
     if (uids.length > 1000) return 'a list of more than 1000 UIDs'
     query.whereIn(column(key), uids)
+    return undefined
   },
 
   code(query, key, value) {
     const values = value.split('\\').map((code) => code.trim())
     if (values.length > 1) query.whereIn(column(key), values)
     else like(query, column(key), values[0] as string)
+    return undefined
   },
 
   text(query, key, value) {
     like(query, column(key), searchForm(value))
+    return undefined
   },
 
   name(query, key, value, fuzzy) {
     if (fuzzy) return fuzzyName(query, key, value)
     const groups = value.split('=').map(nameForm)
     query.where((any) => {
-      if (groups.length > 1) groups.forEach((group, index) => groupMatches(any, key, group, index))
+      if (groups.length > 1) for (const [index, group] of groups.entries()) groupMatches(any, key, group, index)
       else for (const one of key.columns) any.orWhere((q) => like(q, one, groups[0] as string))
     })
+    return undefined
   },
 
   date: (query, key, value) => between(query, column(key), dateRange(value), 'no date or range of dates (YYYYMMDD)'),
@@ -59,10 +70,12 @@ const MATCHERS: Record<Key['kind'], Matcher> = {
     const numbers = value.split('\\').map((text) => (text.trim() === '' ? Number.NaN : Number(text)))
     if (!numbers.every(Number.isSafeInteger)) return 'no integer'
     query.whereIn(column(key), numbers)
+    return undefined
   },
 
   several(query, key, value) {
     query.whereRaw("?? LIKE ? ESCAPE '!'", [column(key), `%\\${likePattern(value.trim())}\\%`])
+    return undefined
   },
 
   modalities(query, key, value) {
@@ -75,6 +88,7 @@ const MATCHERS: Record<Key['kind'], Matcher> = {
       if (values.length > 1) exists.whereIn('any_series.modality', values)
       else like(exists, 'any_series.modality', values[0] as string)
     })
+    return undefined
   },
 }
 

@@ -6,7 +6,7 @@
 /** DA, also in the form of ACR-NEMA, `YYYY.MM.DD` (PS3.5 6.2). */
 export function dateForm(value: string): string {
   const digits = value.replace(/[.\-/]/g, '').trim()
-  return /^\d{8}$/.test(digits) ? digits : ''
+  return /^\d{4}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])$/.test(digits) ? digits : ''
 }
 
 /** TM, also `HH:MM:SS`; left out parts are zero. */
@@ -21,7 +21,9 @@ interface TimeParts {
 }
 
 function timeParts(value: string): TimeParts | undefined {
-  const found = /^(\d{2}(?:\d{2}(?:\d{2})?)?)(?:\.(\d{1,6}))?$/.exec(value.replaceAll(':', '').trim())
+  const found = /^((?:[01]\d|2[0-3])(?:[0-5]\d(?:[0-5]\d|60)?)?)(?:\.(\d{1,6}))?$/.exec(
+    value.replaceAll(':', '').trim(),
+  )
   return found?.[1] === undefined ? undefined : { digits: found[1], fraction: found[2] ?? '' }
 }
 
