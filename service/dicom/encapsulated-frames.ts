@@ -3,6 +3,7 @@ import { type Fragments, fragmentAt, scanFragments } from './fragments.ts'
 import {
   type ByteRange,
   checkFrameNumber,
+  FRAMES_MAX,
   type Frame,
   type Frames,
   incomplete,

@@ -138,6 +138,14 @@ describe('native frames', () => {
     ])
   })
 
+  test('that are claimed but could not be in the value are none', async () => {
+    const read = async () => Buffer.alloc(0)
+    const claimed = pixelData({ length: 48, numberOfFrames: 10 ** 15 })
+    assert.equal((await locateFrames(claimed, 1000, read)).count, 3)
+    const tiny = pixelData({ length: 2 ** 32 - 2, numberOfFrames: 10 ** 15, rows: 1, columns: 1 })
+    await assert.rejects(locateFrames(tiny, 2 ** 40, read), refused('unsupported'))
+  })
+
   test('that are not there are refused', async () => {
     const { bytes, read } = file(Buffer.alloc(40))
     const frames = await locateFrames(pixelData({ length: 48, numberOfFrames: 3 }), bytes.length, read)

@@ -1,7 +1,15 @@
 import { ArchiveError } from '../errors.ts'
 import { bytesOf, isLittleEndian, type ParsedDataSet, type ParsedElement, UNDEFINED_LENGTH } from './data-set.ts'
 import { encapsulatedFrames } from './encapsulated-frames.ts'
-import { checkFrameNumber, FRAMES_MAX, type Frame, type Frames, incomplete, type PixelData, type ReadBytes } from './frame.ts'
+import {
+  checkFrameNumber,
+  FRAMES_MAX,
+  type Frame,
+  type Frames,
+  incomplete,
+  type PixelData,
+  type ReadBytes,
+} from './frame.ts'
 import { transferSyntax } from './transfer-syntaxes.ts'
 
 export type { ByteRange, Frame, Frames, PixelData, ReadBytes } from './frame.ts'
