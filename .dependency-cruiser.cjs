@@ -8,6 +8,8 @@ const oursExcept = (...allowed) => ({
 })
 const packages = (...names) => ({ path: `(^|/)node_modules/(${names.join('|')})(/|$)` })
 const useCases = '^service/(ingest|retrieve|lifecycle|landing|packing|events)/'
+/** The only place that builds concrete parts: the node, and the storage with its catalogue that it opens. */
+const compositionRoot = '^service/(main|archive)[.]ts$'
 const isTest = '[.]test[.]ts$'
 const protocolPackages = ['express', 'express-rate-limit', 'helmet', 'knex', 'sqlite3', 'pg', '@aws-sdk']
 
@@ -56,7 +58,11 @@ module.exports = {
       severity: 'error',
       from: { path: useCases, pathNot: isTest },
       to: {
-        path: ['^service/(http|dimse|cli|main)', '^service/catalogue/knex/', '^(node:)?(http|https|http2|net|tls)$'],
+        path: [
+          '^service/(http|dimse|cli|main|archive)',
+          '^service/catalogue/knex/',
+          '^(node:)?(http|https|http2|net|tls)$',
+        ],
       },
     },
     {
@@ -103,11 +109,11 @@ module.exports = {
     {
       name: 'catalogue-behind-its-ports',
       comment:
-        'Only main.ts, which builds the concrete parts, and the command line name the database behind the ports.',
+        'Only the composition root, which builds the concrete parts, and the command line name the database behind the ports.',
       severity: 'error',
       from: {
         path: `^(${parts.join('|')})/`,
-        pathNot: ['^service/catalogue/', '^service/main[.]ts$', '^service/cli/', isTest],
+        pathNot: ['^service/catalogue/', compositionRoot, '^service/cli/', isTest],
       },
       to: { path: '^service/catalogue/knex/' },
     },
@@ -115,8 +121,8 @@ module.exports = {
       name: 'nobody-imports-main',
       comment: 'The composition root is the top: only the command line starts it.',
       severity: 'error',
-      from: { path: `^(${parts.join('|')})/`, pathNot: ['^service/cli/', '^service/main', isTest] },
-      to: { path: '^service/main[.]ts$' },
+      from: { path: `^(${parts.join('|')})/`, pathNot: ['^service/cli/', compositionRoot, isTest] },
+      to: { path: compositionRoot },
     },
     {
       name: 'acceptance-is-black-box',
