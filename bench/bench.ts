@@ -12,6 +12,8 @@ export interface Bench {
   subjects: readonly ServerName[]
   /** Whether dcmtk's storescu is there. */
   storescu: boolean
+  /** Since the run began. */
+  elapsedSeconds(): number
   /** A line of progress with the time. */
   say(text: string): void
 }

@@ -11,6 +11,8 @@ import { storescu } from './storescu.ts'
 
 const rawConcurrencies = [1, 4, 8, 16]
 const rawFilesMax = 500
+/** After this, on a slow or busy machine, one repetition has to do: the whole run is to end within 25 minutes. */
+const repeatUntilSeconds = 13 * 60
 
 interface Sets {
   main: FileSet
@@ -31,6 +33,10 @@ export async function measureImages(kind: ImageKind, bench: Bench): Promise<void
   }
   const repetitions = options.short ? 1 : 3
   for (let repetition = 1; repetition <= repetitions; repetition++) {
+    if (repetition > 1 && bench.elapsedSeconds() > repeatUntilSeconds) {
+      bench.results.note(`${kind} was measured ${repetition - 1} times only, for want of time`)
+      break
+    }
     bench.say(`${kind} ${repetition}/${repetitions}`)
     await measureRaw(kind, bench, sets.main)
     for (const name of bench.subjects) await measureWeb(kind, bench, name, sets, repetition === 1)

@@ -37,6 +37,7 @@ async function run(options: BenchOptions): Promise<number> {
   mkdirSync(parent, { recursive: true })
   const folder = mkdtempSync(path.join(parent, 'firn-bench-'))
   const started = Date.now()
+  const elapsedSeconds = () => (Date.now() - started) / 1000
   const subjects: ServerName[] = []
   if (!options.withoutFirn) subjects.push('firn')
   if (!options.withoutPeer && peerInstalled()) subjects.push('orthanc')
@@ -46,7 +47,8 @@ async function run(options: BenchOptions): Promise<number> {
     folder,
     subjects,
     storescu: storescuInstalled(),
-    say: (text) => console.log(`[${((Date.now() - started) / 1000).toFixed(0).padStart(4)} s] ${text}`),
+    elapsedSeconds,
+    say: (text) => console.log(`[${elapsedSeconds().toFixed(0).padStart(4)} s] ${text}`),
   }
   const where = machine()
   console.log(

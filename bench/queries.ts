@@ -7,7 +7,7 @@ import { runJob } from './load.ts'
 import { type RunningServer, startServer } from './servers.ts'
 import { median } from './stats.ts'
 
-const loadSecondsMax = 240
+const loadSecondsMax = 180
 const querySecondsMax = 15
 
 export async function measureQueries(bench: Bench): Promise<void> {
