@@ -1,6 +1,6 @@
 // `npm test`: every *.test.ts of the project through node's own runner. Arguments narrow it to paths that contain one of
 // them; those that start with a dash go to the runner. FIRN_NO_SKIP=1 forbids skipped tests and files without tests;
-// FIRN_REQUIRE_SUITES names path prefixes of which each must have run a test; FIRN_TEST_RESULTS names a file for counts.
+// FIRN_TEST_SUITES names path prefixes of which each must have run a test; FIRN_TEST_RESULTS names a file for counts.
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -54,7 +54,7 @@ export async function runTests(args) {
 function complain(counts, files) {
   const complaints = []
   const ran = new Map(Object.entries(counts.files ?? {}))
-  for (const suite of (process.env.FIRN_REQUIRE_SUITES ?? '').split(/\s+/).filter(Boolean)) {
+  for (const suite of (process.env.FIRN_TEST_SUITES ?? '').split(/\s+/).filter(Boolean)) {
     const tests = [...ran].filter(([file]) => file.startsWith(suite)).reduce((sum, [, count]) => sum + count, 0)
     if (tests === 0) complaints.push(`the suite ${suite} ran no test`)
   }

@@ -33,7 +33,7 @@ describe('npm test', () => {
     const results = path.join(tree, 'results.json')
     const inherited = { ...process.env }
     // Without this, node's runner takes itself for part of the run that this test belongs to.
-    for (const name of ['NODE_TEST_CONTEXT', 'FIRN_NO_SKIP', 'FIRN_REQUIRE_SUITES']) delete inherited[name]
+    for (const name of ['NODE_TEST_CONTEXT', 'FIRN_NO_SKIP', 'FIRN_TEST_SUITES']) delete inherited[name]
     const program = `import { runTests } from './scripts/run-tests.mjs'
       process.exitCode = await runTests(${JSON.stringify(args)})`
     const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
@@ -72,8 +72,8 @@ describe('npm test', () => {
   })
 
   test('a required suite that ran no test fails, also one whose tests were all skipped', () => {
-    assert.equal(run(['good'], { FIRN_REQUIRE_SUITES: 'service/good' }).status, 0)
-    const { status, stderr } = run(['good', 'skipping'], { FIRN_REQUIRE_SUITES: 'service replication test/skipping' })
+    assert.equal(run(['good'], { FIRN_TEST_SUITES: 'service/good' }).status, 0)
+    const { status, stderr } = run(['good', 'skipping'], { FIRN_TEST_SUITES: 'service replication test/skipping' })
     assert.equal(status, 1)
     assert.match(stderr, /the suite replication ran no test/)
     assert.match(stderr, /the suite test\/skipping ran no test/)
