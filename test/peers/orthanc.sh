@@ -10,8 +10,8 @@
 # It is AE title ORTHANC, DICOMweb is at /dicom-web/. Environment for start, so that it knows Firn as its peer:
 #   FIRN_URL (default http://127.0.0.1:8080/dicom-web/)   DICOMweb server `firn`
 #   FIRN_TOKEN                                            bearer token for it
-#   FIRN_TEST_DIMSE (default 127.0.0.1:11112)                  DICOM modality `firn`
-#   FIRN_TEST_AET (default FIRN)
+#   FIRN_DIMSE (default 127.0.0.1:11112)                  DICOM modality `firn`
+#   FIRN_AET (default FIRN)
 #   ORTHANC_SYNC (default true)                           whether it syncs what it stores
 set -euo pipefail
 export LC_ALL=C
@@ -33,7 +33,7 @@ pid() {
 answers() { pid >/dev/null && curl -fsS -m 5 -o /dev/null "http://127.0.0.1:$(cat "$dir/http-port")/system" 2>/dev/null; }
 
 write_config() { # HTTPPORT DIMSEPORT
-  local dimse=${FIRN_TEST_DIMSE:-127.0.0.1:11112} headers='{}'
+  local dimse=${FIRN_DIMSE:-127.0.0.1:11112} headers='{}'
   [ -z "${FIRN_TOKEN:-}" ] || headers="{ \"Authorization\": \"Bearer $FIRN_TOKEN\" }"
   cat >"$dir/orthanc.json" <<JSON
 { "Name": "PEER", "StorageDirectory": "$dir/db", "IndexDirectory": "$dir/db",
@@ -44,7 +44,7 @@ write_config() { # HTTPPORT DIMSEPORT
   "DicomWeb": { "Enable": true, "Root": "/dicom-web/",
     "Servers": { "firn": { "Url": "${FIRN_URL:-http://127.0.0.1:8080/dicom-web/}", "HttpHeaders": $headers,
       "HasDelete": false, "ChunkedTransfers": true, "HasWadoRsUniversalTransferSyntax": true } } },
-  "DicomModalities": { "firn": { "AET": "${FIRN_TEST_AET:-FIRN}", "Host": "${dimse%:*}", "Port": ${dimse##*:},
+  "DicomModalities": { "firn": { "AET": "${FIRN_AET:-FIRN}", "Host": "${dimse%:*}", "Port": ${dimse##*:},
     "AllowEcho": true, "AllowFind": true, "AllowMove": true, "AllowGet": true, "AllowStore": true } },
   "StorageCompression": false, "SyncStorageArea": ${ORTHANC_SYNC:-true}, "OverwriteInstances": false,
   "ConcurrentJobs": 2, "HttpThreadsCount": 20, "DicomThreadsCount": 4, "StableAge": 600 }
