@@ -1,4 +1,7 @@
-import type { AssociateAccept, AssociateReject } from './pdu.ts'
+import type { Association } from './association.ts'
+import type { Command } from './command.ts'
+import type { IncomingDataSet } from './data-set-stream.ts'
+import { type AssociateAccept, type AssociateReject, type AssociateRequest, PduType } from './pdu.ts'
 
 /** Every bound of one association. Times in milliseconds, sizes in bytes. */
 export interface AssociationLimits {
@@ -35,4 +38,36 @@ export class AssociationError extends Error {
     this.name = 'AssociationError'
     this.kind = kind
   }
+}
+
+/** A request of the peer, with everything that is needed to carry it out. */
+export interface Operation {
+  association: Association
+  context: AcceptedContext
+  command: Command
+  messageId: number
+  dataSet: IncomingDataSet | null
+  /** Aborted by C-CANCEL, by a release request, and by the end of the association. */
+  cancelled: AbortSignal
+}
+
+export interface AssociationOwner {
+  /** Acceptor only. */
+  associate?(request: AssociateRequest, association: Association): Decision
+  /** One at a time. What it leaves of the data set is dropped; when it rejects, the association is aborted. */
+  operate(operation: Operation): Promise<void>
+  ended?(association: Association): void
+}
+
+/** PS3.8 9.2.1, as far as the states differ in what may come. */
+export type State = 'awaitRequest' | 'awaitAnswer' | 'established' | 'awaitReleaseReply' | 'releaseCollision' | 'ended'
+
+/** PS3.8 Table 9-10: what may come in which state, beside A-ABORT. */
+export const EXPECTED: Readonly<Record<State, readonly number[]>> = {
+  awaitRequest: [PduType.associateRequest],
+  awaitAnswer: [PduType.associateAccept, PduType.associateReject],
+  established: [PduType.data, PduType.releaseRequest],
+  awaitReleaseReply: [PduType.data, PduType.releaseRequest, PduType.releaseReply],
+  releaseCollision: [PduType.releaseReply],
+  ended: [],
 }

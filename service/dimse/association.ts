@@ -1,11 +1,21 @@
 import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
-import { type AcceptedContext, AssociationError, type AssociationLimits, type Decision } from './association-types.ts'
+import {
+  type AcceptedContext,
+  AssociationError,
+  type AssociationLimits,
+  type AssociationOwner,
+  EXPECTED,
+  type Operation,
+  type State,
+} from './association-types.ts'
 import { type Command, CommandField, encodeCommand, NO_DATA_SET, RESPONSE_BIT } from './command.ts'
-import { Connection, Hold } from './connection.ts'
-import type { IncomingDataSet } from './data-set-stream.ts'
+import { Connection, Hold, type HoldReason } from './connection.ts'
+import type { Flow, IncomingDataSet } from './data-set-stream.ts'
+import { type Body, Exchanges, type OutgoingCommand } from './exchanges.ts'
 import { MessageAssembler } from './message-assembler.ts'
 import { agreedContexts } from './negotiation.ts'
+import { OperationQueue } from './operation-queue.ts'
 import {
   AbortReason,
   AbortSource,
@@ -25,47 +35,7 @@ import {
   PduError,
   PduType,
 } from './pdu.ts'
-import { ReplyQueue, type Response } from './reply-queue.ts'
-
-/** A request of the peer, with everything that is needed to carry it out. */
-export interface Operation {
-  association: Association
-  context: AcceptedContext
-  command: Command
-  messageId: number
-  dataSet: IncomingDataSet | null
-  /** Aborted by C-CANCEL, by a release request, and by the end of the association. */
-  cancelled: AbortSignal
-}
-
-export interface AssociationOwner {
-  /** Acceptor only. */
-  associate?(request: AssociateRequest, association: Association): Decision
-  /** One at a time. What it leaves of the data set is dropped; when it rejects, the association is aborted. */
-  operate(operation: Operation): Promise<void>
-  ended?(association: Association): void
-}
-
-type State = 'awaitRequest' | 'awaitAnswer' | 'established' | 'awaitReleaseReply' | 'releaseCollision' | 'ended'
-
-interface Running {
-  operation: Operation
-  cancel: AbortController
-}
-
-/** A command without what the association fills in itself. */
-export type OutgoingCommand = Omit<Command, 'commandDataSetType'>
-type Body = Buffer | AsyncIterable<Buffer>
-
-/** PS3.8 Table 9-10: what may come in which state, beside A-ABORT. */
-const EXPECTED: Readonly<Record<State, readonly number[]>> = {
-  awaitRequest: [PduType.associateRequest],
-  awaitAnswer: [PduType.associateAccept, PduType.associateReject],
-  established: [PduType.data, PduType.releaseRequest],
-  awaitReleaseReply: [PduType.data, PduType.releaseRequest, PduType.releaseReply],
-  releaseCollision: [PduType.releaseReply],
-  ended: [],
-}
+import type { Response } from './reply-queue.ts'
 
 /** The Command Data Set Type of a message with a data set: any value but NO_DATA_SET (PS3.7 Table E.1-1). */
 const HAS_DATA_SET = 1
@@ -83,27 +53,23 @@ export class Association {
   readonly isRequestor: boolean
   /** Without port; empty when the peer is gone already. */
   readonly peerAddress: string
-  /** Operations that the peer asked for. */
-  operations = 0
   readonly #owner: AssociationOwner
   readonly #connection: Connection
   readonly #assembler: MessageAssembler
   readonly #timer: NodeJS.Timeout
   readonly #startedAt = performance.now()
-  readonly #replies = new Map<number, ReplyQueue>()
+  readonly #exchanges: Exchanges
+  readonly #queue: OperationQueue
   readonly #ended = new AbortController()
   #state: State
   #proposal: AssociateRequest | undefined
   #settle: { resolve: () => void; reject: (error: Error) => void } | undefined
   #endCause = new AssociationError('closed', 'the association has ended')
   #peerMaxPduBytes = 0
-  #running: Running | undefined
-  #operating: Promise<void> = Promise.resolve()
-  #waiting: (() => void) | undefined
   #releaseRequested = false
   #stopping = false
-  #lastMessageId = 0
   #sending: Promise<void> = Promise.resolve()
+  #isSending = false
 
   constructor(socket: Socket, owner: AssociationOwner, limits: AssociationLimits, log: Logger, isRequestor: boolean) {
     this.log = log
@@ -119,21 +85,38 @@ export class Association {
         pdu: (type, body) => this.#pdu(type, body),
         fragment: (id, isCommand, bytes, last) => this.#assembler.fragment(id, isCommand, bytes, last),
         violated: (error) => this.#violated(error),
-        gone: (cause) => this.#end(new AssociationError('closed', cause)),
+        gone: (cause) => this.#close(undefined, new AssociationError('closed', cause)),
       },
       limits.maxPduBytes,
     )
-    const flow = {
-      full: () => this.#connection.hold(Hold.dataSetFull),
-      room: () => this.#connection.unhold(Hold.dataSetFull),
-    }
-    this.#assembler = new MessageAssembler((...message) => this.#deliver(...message), flow, limits.dataSetQueueBytes)
+    this.#assembler = new MessageAssembler(
+      (...message) => this.#deliver(...message),
+      this.#flow(Hold.dataSetFull),
+      limits.dataSetQueueBytes,
+    )
+    this.#exchanges = new Exchanges(
+      (...message) => this.send(...message),
+      this.#flow(Hold.responsesFull),
+      limits.identifierBytesMax,
+    )
+    this.#queue = new OperationQueue({
+      operate: (operation) => this.#owner.operate(operation),
+      failed: (error) => this.#operationFailed(error),
+      idle: () => this.#onIdle(),
+      hold: () => this.#connection.hold(Hold.operationRunning),
+      unhold: () => this.#connection.unhold(Hold.operationRunning),
+    })
     this.#timer = setInterval(() => this.#checkTimes(), Math.min(limits.idleMs, limits.artimMs) / 4)
     this.#timer.unref()
   }
 
   get state(): State {
     return this.#state
+  }
+
+  /** How many operations the peer has asked for. */
+  get operations(): number {
+    return this.#queue.count
   }
 
   /** Aborted when the association has ended, for whatever reason. */
@@ -151,7 +134,7 @@ export class Association {
     if (!this.ended.aborted) {
       await new Promise((resolve) => this.ended.addEventListener('abort', resolve, { once: true }))
     }
-    await this.#operating
+    await this.#queue.settled
   }
 
   /** Requestor: proposes the association. Rejects with AssociationError. */
@@ -174,11 +157,6 @@ export class Association {
     return undefined
   }
 
-  nextMessageId(): number {
-    this.#lastMessageId = (this.#lastMessageId % 0xffff) + 1
-    return this.#lastMessageId
-  }
-
   /** Sends one message; messages never interleave. Rejects with AssociationError, or with what the body throws. */
   async send(contextId: number, command: OutgoingCommand, body?: Body): Promise<void> {
     const turn = this.#sending
@@ -187,6 +165,7 @@ export class Association {
       done = resolve
     })
     await turn
+    this.#isSending = true
     try {
       if (this.#state === 'ended') throw this.#endCause
       const encoded = encodeCommand({ ...command, commandDataSetType: body ? HAS_DATA_SET : NO_DATA_SET })
@@ -198,6 +177,8 @@ export class Association {
       this.abort(`a message could not be sent: ${String(error)}`)
       throw error
     } finally {
+      this.#isSending = false
+      this.#connection.progressed()
       done()
     }
   }
@@ -206,26 +187,8 @@ export class Association {
    * Sends a request and gives its responses, the final one last. Leaving the loop early sends C-CANCEL and reads on to
    * the final one. Rejects with AssociationError.
    */
-  async *request(contextId: number, command: OutgoingCommand, body?: Body): AsyncGenerator<Response, void, undefined> {
-    const messageId = command.messageId ?? this.nextMessageId()
-    const replies = new ReplyQueue({
-      full: () => this.#connection.hold(Hold.responsesFull),
-      room: () => this.#connection.unhold(Hold.responsesFull),
-    })
-    this.#replies.set(messageId, replies)
-    this.#connection.progressed()
-    try {
-      await this.send(contextId, { ...command, messageId }, body)
-      this.#connection.progressed()
-      for (let final = false; !final; ) {
-        const response = await replies.next()
-        final = response.final
-        yield response
-      }
-    } finally {
-      if (!replies.finished && !this.ended.aborted) await this.#cancelRequest(contextId, messageId, replies)
-      this.#replies.delete(messageId)
-    }
+  request(contextId: number, command: OutgoingCommand, body?: Body): AsyncGenerator<Response, void, undefined> {
+    return this.#exchanges.request(contextId, command, body)
   }
 
   /** For requests that have one response. Rejects with AssociationError. */
@@ -267,10 +230,8 @@ export class Association {
   /** Lets the operation under way finish, then ends the association. */
   stop(): void {
     this.#stopping = true
-    if (!this.#running && !this.#assembler.midMessage) this.abort('the service is stopping')
+    if (!this.#queue.busy && !this.#assembler.midMessage) this.abort('the service is stopping')
   }
-
-  // ---- what the peer sends
 
   #begin(type: number): void {
     const allowed = EXPECTED[this.#state]
@@ -331,7 +292,7 @@ export class Association {
       return
     }
     this.#releaseRequested = true
-    if (this.#running) this.#running.cancel.abort()
+    if (this.#queue.busy) this.#queue.cancel()
     else this.#replyToRelease()
   }
 
@@ -350,74 +311,39 @@ export class Association {
     this.#close(undefined, new AssociationError('aborted', why))
   }
 
-  // ---- messages
-
   #deliver(contextId: number, command: Command, dataSet: IncomingDataSet | null): void {
     this.#connection.progressed()
     const context = this.contexts.get(contextId)
     if (!context) {
       throw new PduError(`presentation context ${contextId} was not accepted`, AbortReason.invalidParameterValue)
     }
-    if (command.commandField === CommandField.cCancel) this.#onCancel(command)
-    else if (command.commandField & RESPONSE_BIT) this.#onResponse(command, dataSet)
-    else if (!this.#running) this.#run(context, command, dataSet)
-    else {
-      this.#connection.hold(Hold.operationRunning)
-      this.#waiting = () => this.#run(context, command, dataSet)
+    if (command.commandField === CommandField.cCancel) {
+      dataSet?.discard()
+      this.#queue.cancel(command.messageIdBeingRespondedTo ?? -1)
+    } else if (command.commandField & RESPONSE_BIT) {
+      this.#exchanges.onResponse(command, dataSet)
+    } else {
+      this.#queue.take({ association: this, context, command, messageId: command.messageId ?? 0, dataSet })
     }
   }
 
-  #onCancel(command: Command): void {
-    const { messageIdBeingRespondedTo: id } = command
-    if (this.#running?.operation.messageId === id) this.#running?.cancel.abort()
+  #operationFailed(error: unknown): void {
+    if (this.ended.aborted) return
+    this.log.error({ err: error }, 'operation failed')
+    this.abort('an operation failed', AbortSource.serviceProvider)
   }
 
-  #onResponse(command: Command, dataSet: IncomingDataSet | null): void {
-    const replies = this.#replies.get(command.messageIdBeingRespondedTo ?? -1)
-    if (!replies) throw new PduError('response to no request', AbortReason.unexpectedParameter)
-    replies.push(command, dataSet, this.limits.identifierBytesMax)
-  }
-
-  #run(context: AcceptedContext, command: Command, dataSet: IncomingDataSet | null): void {
-    const cancel = new AbortController()
-    const messageId = command.messageId ?? 0
-    const operation = { association: this, context, command, messageId, dataSet, cancelled: cancel.signal }
-    this.#running = { operation, cancel }
-    this.operations++
-    this.#operating = this.#operate(operation)
-  }
-
-  async #operate(operation: Operation): Promise<void> {
-    try {
-      await this.#owner.operate(operation)
-      await operation.dataSet?.discard()
-    } catch (error) {
-      if (!this.ended.aborted) {
-        this.log.error({ err: error }, 'operation failed')
-        this.abort('an operation failed', AbortSource.serviceProvider)
-      }
-    }
-    this.#running = undefined
+  #onIdle(): void {
     this.#connection.progressed()
     if (this.ended.aborted) return
     if (this.#releaseRequested) this.#replyToRelease()
     else if (this.#stopping) this.abort('the service is stopping')
-    else this.#runWaiting()
+    else this.#queue.next()
   }
 
-  #runWaiting(): void {
-    const waiting = this.#waiting
-    this.#waiting = undefined
-    waiting?.()
-    this.#connection.unhold(Hold.operationRunning)
+  #flow(reason: HoldReason): Flow {
+    return { full: () => this.#connection.hold(reason), room: () => this.#connection.unhold(reason) }
   }
-
-  async #cancelRequest(contextId: number, messageId: number, replies: ReplyQueue): Promise<void> {
-    await this.send(contextId, { commandField: CommandField.cCancel, messageIdBeingRespondedTo: messageId })
-    while (!replies.finished) await replies.next()
-  }
-
-  // ---- ends and times
 
   #violated(error: PduError): void {
     this.log.warn({ err: error }, 'protocol violation')
@@ -436,15 +362,12 @@ export class Association {
     }
   }
 
+  /** While this side is sending, carrying out an operation or not reading, the peer may be quiet. */
   #isPeersTurn(): boolean {
     if (this.#connection.held) return false
-    return (
-      this.#assembler.midMessage || this.#replies.size > 0 || (!this.#running && !this.isRequestor) || this.#isReleasing
-    )
-  }
-
-  get #isReleasing(): boolean {
-    return this.#state === 'awaitReleaseReply' || this.#state === 'releaseCollision'
+    if (this.#assembler.midMessage || this.#state !== 'established') return true
+    if (this.#isSending) return false
+    return this.#exchanges.waiting || (!this.#queue.busy && !this.isRequestor)
   }
 
   #timeOut(why: string): void {
@@ -461,19 +384,14 @@ export class Association {
     this.#finish(cause)
   }
 
-  #end(cause: AssociationError): void {
-    this.#close(undefined, cause)
-  }
-
   #finish(cause: AssociationError): void {
     this.#endCause = cause
     clearInterval(this.#timer)
-    this.#waiting = undefined
     this.#assembler.fail(cause.message)
-    for (const replies of this.#replies.values()) replies.fail(cause)
+    this.#exchanges.fail(cause)
     this.#settle?.reject(cause)
     this.#ended.abort(cause)
-    this.#running?.cancel.abort()
+    this.#queue.cancel()
     this.#owner.ended?.(this)
   }
 }

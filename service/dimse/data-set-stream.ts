@@ -20,7 +20,7 @@ export class IncomingDataSet implements AsyncIterable<Buffer> {
   #complete = false
   #discarding = false
   #error: ArchiveError | undefined
-  #wake: (() => void) | undefined
+  #arrival: { promise: Promise<void>; resolve: () => void } | undefined
 
   constructor(flow: Flow, queueBytesMax: number) {
     this.#flow = flow
@@ -58,6 +58,7 @@ export class IncomingDataSet implements AsyncIterable<Buffer> {
     this.#discarding = true
     this.#queue = []
     this.#queuedBytes = 0
+    this.#wakeUp()
     this.#makeRoom()
     while (!this.#complete && !this.#error) await this.#pushed()
   }
@@ -65,12 +66,14 @@ export class IncomingDataSet implements AsyncIterable<Buffer> {
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
     for (;;) {
       if (this.#error) throw this.#error
+      // Whoever still reads must not take the end of what is left for the end of the data set.
+      if (this.#discarding) throw new ArchiveError('aborted', 'the rest of the data set was dropped')
       if (this.#queue.length > 0) {
         const ready = this.#queue
         this.#queue = []
         this.#queuedBytes = 0
         yield* ready
-      } else if (this.#complete || this.#discarding) {
+      } else if (this.#complete) {
         return
       } else {
         this.#makeRoom()
@@ -86,16 +89,22 @@ export class IncomingDataSet implements AsyncIterable<Buffer> {
     this.#flow.room()
   }
 
+  /** Both the reader and one who discards the rest may wait for it. */
   #pushed(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = resolve
-    })
+    if (!this.#arrival) {
+      let resolve = () => {}
+      const promise = new Promise<void>((done) => {
+        resolve = done
+      })
+      this.#arrival = { promise, resolve }
+    }
+    return this.#arrival.promise
   }
 
   #wakeUp(): void {
-    const wake = this.#wake
-    this.#wake = undefined
-    wake?.()
+    const arrival = this.#arrival
+    this.#arrival = undefined
+    arrival?.resolve()
   }
 }
 

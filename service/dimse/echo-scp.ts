@@ -1,5 +1,5 @@
 import { isUid } from '../dicom/uids.ts'
-import type { Operation } from './association.ts'
+import type { Operation } from './association-types.ts'
 import { CommandField } from './command.ts'
 import type { DimseService } from './service.ts'
 import { VERIFICATION } from './sop-classes.ts'

@@ -2,7 +2,7 @@ import type { MatchKey, Query, QueryLevel } from '../catalogue/ports.ts'
 import { encodeDataSet } from '../dicom/encode.ts'
 import { LEVEL_TAGS } from '../dicom/levels.ts'
 import type { DicomJson, JsonAttribute, JsonValue, Tag } from '../dicom/types.ts'
-import type { Operation } from './association.ts'
+import type { Operation } from './association-types.ts'
 import { CommandField } from './command.ts'
 import {
   chooseIdentifierSyntax,

@@ -1,6 +1,6 @@
 import type { InstanceRecord } from '../catalogue/ports.ts'
 import type { OpenInstances } from '../retrieve/ports.ts'
-import type { Operation } from './association.ts'
+import type { Operation } from './association-types.ts'
 import { CommandField } from './command.ts'
 import { RetrieveScp } from './retrieve-scp.ts'
 import type { DimseCatalogue } from './service.ts'

@@ -4,7 +4,7 @@ import { EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN } from '../dicom/transfe
 import type { DicomJson, JsonAttribute, JsonPersonName, JsonValue, Tag } from '../dicom/types.ts'
 import { isUid } from '../dicom/uids.ts'
 import { ArchiveError } from '../errors.ts'
-import type { Operation } from './association.ts'
+import type { Operation } from './association-types.ts'
 import { collect } from './data-set-stream.ts'
 import type { InformationModel } from './sop-classes.ts'
 

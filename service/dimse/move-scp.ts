@@ -1,6 +1,7 @@
 import type { InstanceRecord } from '../catalogue/ports.ts'
 import type { OpenInstances } from '../retrieve/ports.ts'
-import type { Association, Operation } from './association.ts'
+import type { Association } from './association.ts'
+import type { Operation } from './association-types.ts'
 import { CommandField } from './command.ts'
 import { openAssociation, type Peer } from './requestor.ts'
 import { RetrieveScp } from './retrieve-scp.ts'

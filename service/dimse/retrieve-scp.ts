@@ -1,6 +1,6 @@
 import type { InstanceRecord } from '../catalogue/ports.ts'
 import { isArchiveError } from '../errors.ts'
-import type { Operation } from './association.ts'
+import type { Operation } from './association-types.ts'
 import { chooseIdentifierSyntax, readIdentifier, readScope } from './identifier.ts'
 import type { DimseCatalogue, DimseService } from './service.ts'
 import type { InformationModel } from './sop-classes.ts'

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { dimseConfig } from '../config/dimse.ts'
 import { CommandField, encodeCommand, NO_DATA_SET } from './command.ts'
 import {
   CT,
@@ -16,6 +17,7 @@ import {
   store,
   until,
 } from './fakes.test.ts'
+import { associationLimits } from './index.ts'
 import { ownUserInformation } from './negotiation.ts'
 import {
   APPLICATION_CONTEXT_UID,
@@ -284,4 +286,32 @@ test('garbage and mutated streams end in a clean close within a second and the s
   const association = await associate([context(VERIFICATION)])
   const response = await association.call(1, { commandField: CommandField.cEcho, affectedSopClassUid: VERIFICATION })
   assert.equal(response.status, 0)
+})
+
+test('C-CANCEL may carry a data set that nobody wants without blocking the association', async (t) => {
+  const { port, metrics } = await startServer(t, { maxPduBytes: 262_144 })
+  const socket = await rawSocket(t, port)
+  const cancel = encodeCommand({
+    commandField: CommandField.cCancel,
+    messageIdBeingRespondedTo: 9,
+    commandDataSetType: 1,
+  })
+  const pieces = Array.from({ length: 12 }, () => pdv(1, 0, Buffer.alloc(200_000)))
+  const rest = [pdv(1, PDV_LAST, Buffer.alloc(10)), echoRequest, encodeReleaseRequest()]
+  socket.write(Buffer.concat([proposal(), pdv(1, PDV_COMMAND | PDV_LAST, cancel), ...pieces, ...rest]))
+  assert.equal((await readToEnd(socket)).at(-10), 6)
+  assert.deepEqual(metrics.operations, ['C-ECHO 0'])
+})
+
+test('a sender that is slow at its own end is not taken for a peer that is quiet', async (t) => {
+  const { associate } = await startServer(t)
+  const limits = { ...associationLimits(dimseConfig.parse({})), idleMs: 60 }
+  const association = await associate([context(CT)], { limits })
+  const slow = (async function* () {
+    for (let n = 0; n < 6; n++) {
+      await new Promise((resolve) => setTimeout(resolve, 40))
+      yield Buffer.alloc(1000)
+    }
+  })()
+  assert.equal((await store(association, '1.2', slow)).status, 0)
 })

@@ -1,5 +1,5 @@
 import type { CatalogueReader } from '../catalogue/ports.ts'
-import type { Operation } from './association.ts'
+import type { Operation } from './association-types.ts'
 
 /** What the services need of the catalogue. */
 export type DimseCatalogue = Pick<CatalogueReader, 'supports' | 'find' | 'instances'>
