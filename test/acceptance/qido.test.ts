@@ -48,7 +48,10 @@ describe(`QIDO-RS (seed ${random.seed})`, () => {
       accessionNumber: `ACC-${who}`.slice(0, 16),
       modality: 'MR',
     }
-    const procedure = { '00400275': ['SQ', [{ '00401001': ['SH', `RP-${who}`.slice(0, 16)] }]] } as const
+    const procedure = {
+      '00200012': ['IS', '5'],
+      '00400275': ['SQ', [{ '00401001': ['SH', `RP-${who}`.slice(0, 16)] }]],
+    } as const
     sent.push(makeInstance(random, { ...base, attributes: procedure, ...people[who], ...options }))
   }
   for (const who of ['yamada', 'noel', 'muller', 'percent', 'nameless'] as const) add(who)
@@ -203,10 +206,10 @@ describe(`QIDO-RS (seed ${random.seed})`, () => {
   it('adds what includefield asks for', async () => {
     const base = `/studies/${studyUids.mueller}/instances?InstanceNumber=2&limit=1`
     const plain = (await search(firn.dicomWeb, base))[0] ?? {}
-    assert.equal(plain['00280103'], undefined)
-    for (const list of ['PixelRepresentation,00400275', '00280103&includefield=RequestAttributesSequence', 'all']) {
+    assert.equal(plain['00200012'], undefined)
+    for (const list of ['AcquisitionNumber,00400275', '00200012&includefield=RequestAttributesSequence', 'all']) {
       const item = (await search(firn.dicomWeb, `${base}&includefield=${list}`))[0] ?? {}
-      assert.equal(first(item, '00280103'), '0', list)
+      assert.equal(first(item, '00200012'), '5', list)
       const procedure = item['00400275']?.Value?.[0] as DataSetJson | undefined
       assert.equal(first(procedure, '00401001'), 'RP-mueller', list)
     }

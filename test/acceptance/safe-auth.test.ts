@@ -7,6 +7,7 @@ import { tempDir } from '../support/host.ts'
 import { makeInstance } from '../support/instances.ts'
 import { multipart } from '../support/multipart.ts'
 import { newSeed, Random } from '../support/random.ts'
+import { until } from '../support/until.ts'
 import { instancePath, send } from '../support/web.ts'
 
 const random = new Random(newSeed())
@@ -14,11 +15,15 @@ const ROLES = ['send', 'read', 'records', 'admin'] as const
 type Role = (typeof ROLES)[number]
 
 async function createToken(dataDir: string, role: string, name: string): Promise<string> {
+  return (await create(dataDir, role, name)).token
+}
+
+async function create(dataDir: string, role: string, name: string): Promise<{ id: string; token: string }> {
   const ended = await firnCommand(['token', 'create', '--role', role, '--name', name, '--data', dataDir, '--json'])
   assert.equal(ended.code, 0, ended.stdout + ended.stderr)
-  const { token } = JSON.parse(ended.stdout) as { token: string }
-  assert.ok(token.length >= 32)
-  return token
+  const made = JSON.parse(ended.stdout) as { id: string; token: string }
+  assert.ok(made.token.length >= 32)
+  return made
 }
 
 describe(`tokens and roles (seed ${random.seed})`, () => {
@@ -126,15 +131,17 @@ describe(`tokens and roles (seed ${random.seed})`, () => {
   })
 
   it('are listed without their secret, and can be revoked while running', async () => {
-    const doomed = await createToken(firn.dataDir, 'read', 'doomed')
-    assert.equal(await status('GET', '/dicom-web/studies', doomed), 200)
+    const { id, token: doomed } = await create(firn.dataDir, 'read', 'doomed')
+    const refused = async () => (await status('GET', '/dicom-web/series', doomed)) === 401
+    await until('the new token to be known', async () => !(await refused()), 5_000)
     const listed = await firnCommand(['token', 'list', '--data', firn.dataDir, '--json'])
     assert.equal(listed.code, 0, listed.stderr)
     assert.match(listed.stdout, /doomed/)
     for (const token of [...tokens.values(), doomed]) assert.ok(!listed.stdout.includes(token))
-    const revoked = await firnCommand(['token', 'revoke', 'doomed', '--data', firn.dataDir])
+    const revoked = await firnCommand(['token', 'revoke', id, '--data', firn.dataDir])
     assert.equal(revoked.code, 0, revoked.stdout + revoked.stderr)
-    assert.equal(await status('GET', '/dicom-web/studies', doomed), 401)
+    await until('the token to be useless', refused, 5_000)
+    assert.equal((await firnCommand(['token', 'revoke', id, '--data', firn.dataDir])).code, 1)
   })
 
   it('an unknown role is a usage error', async () => {

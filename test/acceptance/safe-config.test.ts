@@ -43,8 +43,8 @@ describe('configuration errors', () => {
   const cases: [what: string, config: Record<string, unknown> | string, messages: RegExp[]][] = [
     ['an unknown key', { htpp: { port: 1 } }, [/htpp/, /http/]],
     ['an unknown nested key', { dimse: { aetitle: 'X' } }, [/dimse\.aetitle/, /aeTitle/]],
-    ['a wrong type', { http: { port: 'eighty' } }, [/http\.port/]],
-    ['a number out of range', { http: { port: 70_000 } }, [/http\.port/]],
+    ['a wrong type', { dimse: { idleSeconds: 'long' } }, [/dimse\.idleSeconds/]],
+    ['a number out of range', { landing: { lanes: 1000 } }, [/landing\.lanes/]],
     ['an AE title that is too long', { dimse: { aeTitle: 'SEVENTEEN_LETTERS' } }, [/dimse\.aeTitle/]],
     ['a file that is no YAML', 'http: [unclosed', [/firn\.yaml/]],
     ['a file that is a list', '- 1\n- 2\n', [/firn\.yaml/]],
@@ -84,12 +84,12 @@ describe('configuration errors', () => {
   })
 
   it('the environment goes over the file and the command line over both', async () => {
-    const file = configFile({ http: { port: 1111 }, dimse: { aeTitle: 'FILE' } })
+    const file = configFile({ http: { port: 4321 }, dimse: { aeTitle: 'FILE' } })
     const ended = await firnCommand(['config', 'print', '--config', file], { env: { FIRN_HTTP_PORT: '2222' } })
     assert.equal(ended.code, 0, ended.stderr)
     assert.match(ended.stdout, /2222/)
     assert.match(ended.stdout, /FILE/)
-    assert.doesNotMatch(ended.stdout, /1111/)
+    assert.doesNotMatch(ended.stdout, /4321/)
   })
 
   it('secrets are redacted when the configuration is printed', async () => {

@@ -130,13 +130,16 @@ describe(`STOW-RS as a stream (seed ${random.seed})`, () => {
       const { body, contentType } = multipart([instanceOfSize(random, 4_000_000).file])
       stalled.push(await startedRequest(firn, contentType, body.subarray(0, 3_900_000), body.length))
     }
-    const instances = Array.from({ length: 48 }, () => instanceOfSize(random, 4_000_000))
-    const small = makeInstance(random)
-    const sending = [small, ...instances].map((one) => stow(firn.dicomWeb, [one.file]))
-    const answers = await within('all to be stored', 40_000, Promise.all(sending))
-    assert.ok(answers.every((answer) => answer.status === 200))
-    for (const socket of stalled) socket.destroy()
-    await assertKept(small)
+    try {
+      const instances = Array.from({ length: 48 }, () => instanceOfSize(random, 4_000_000))
+      const small = makeInstance(random)
+      const sending = [small, ...instances].map((one) => stow(firn.dicomWeb, [one.file]))
+      const answers = await within('all to be stored', 40_000, Promise.all(sending))
+      assert.ok(answers.every((answer) => answer.status === 200))
+      await assertKept(small)
+    } finally {
+      for (const socket of stalled) socket.destroy()
+    }
   })
 
   it('leaves nothing of a request whose client goes away in the middle of a part', async () => {
