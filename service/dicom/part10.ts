@@ -2,6 +2,7 @@ import { constants, inflateRawSync } from 'node:zlib'
 import dicomParser from 'dicom-parser'
 import { ArchiveError } from '../errors.ts'
 import { vrOf } from './dictionary.ts'
+import { readOffsetTables, secondStop } from './extended-offset-table.ts'
 import type { InstanceIdentifiers } from './types.ts'
 import { isUid } from './uids.ts'
 
@@ -124,6 +125,15 @@ function inflateBeginning(deflated: Buffer): Buffer {
 }
 
 function parseDataSet(bytes: Buffer, offset: number, transferSyntaxUid: string) {
+  const first = parseUntil(bytes, offset, transferSyntaxUid, PIXEL_DATA)
+  const stop = secondStop(first.dataSet)
+  if (stop === undefined) return first
+  const second = parseUntil(bytes, offset, transferSyntaxUid, stop)
+  readOffsetTables(second.dataSet)
+  return { ...second, complete: PIXEL_DATA in second.dataSet.elements }
+}
+
+function parseUntil(bytes: Buffer, offset: number, transferSyntaxUid: string, untilTag: string) {
   const parser =
     transferSyntaxUid === EXPLICIT_BIG ? dicomParser.bigEndianByteArrayParser : dicomParser.littleEndianByteArrayParser
   // The constructor is exported but missing from the library's types.
@@ -134,10 +144,10 @@ function parseDataSet(bytes: Buffer, offset: number, transferSyntaxUid: string) 
   let failed = false
   try {
     if (transferSyntaxUid === IMPLICIT_LITTLE) {
-      const vrCallback = (tag: string): string => vrOf(tag.slice(1).toUpperCase()) ?? 'UN'
-      dicomParser.parseDicomDataSetImplicit(dataSet, stream, bytes.length, { untilTag: PIXEL_DATA, vrCallback })
+      const vrCallback = (tag: string) => vrOf(tag.slice(1).toUpperCase()) as string
+      dicomParser.parseDicomDataSetImplicit(dataSet, stream, bytes.length, { untilTag, vrCallback })
     } else {
-      dicomParser.parseDicomDataSetExplicit(dataSet, stream, bytes.length, { untilTag: PIXEL_DATA })
+      dicomParser.parseDicomDataSetExplicit(dataSet, stream, bytes.length, { untilTag })
     }
   } catch {
     // What was parsed before the fault stands; whether it suffices is for admission to say.

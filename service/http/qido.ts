@@ -1,6 +1,7 @@
 import type { Request, RequestHandler } from 'express'
 import type { MatchKey, Query, QueryLevel } from '../catalogue/ports.ts'
 import { parseAttributeId } from '../dicom/dictionary.ts'
+import { stringifyDicomJson } from '../dicom/json.ts'
 import { LEVEL_TAGS } from '../dicom/levels.ts'
 import type { DicomJson, Tag } from '../dicom/types.ts'
 import { toNativeXml } from '../dicom/xml.ts'
@@ -36,7 +37,8 @@ export function qido(context: DicomWebContext, level: Exclude<QueryLevel, 'patie
       res.status(204).end()
       return
     }
-    if (type === 'json') await sendText(req, res, 'application/dicom+json', JSON.stringify(found))
+    if (type === 'json')
+      await sendText(req, res, 'application/dicom+json', `[${found.map(stringifyDicomJson).join(',')}]`)
     else sendXml(res, found)
   }
 }

@@ -60,7 +60,7 @@ export class BulkReader {
     const { dataSet, read, sizeBytes } = await this.#locate(record)
     const range = bulkDataRange(dataSet, path)
     if (!range) throw new ArchiveError('not_found', `the instance has no value at ${path}`)
-    const { offset, length, tag } = range
+    const { offset, length, tag, swapBytes } = range
     const isPixelData = path === '7FE00010'
     if (isPixelData && (length === undefined || this.syntaxOf(record).encapsulated)) {
       return { parts: await this.frames(record), isPixelData }
@@ -68,7 +68,15 @@ export class BulkReader {
     if (length === undefined || offset + length > sizeBytes) {
       throw new ArchiveError('not_found', `the value of ${tag} is not wholly in the file`)
     }
-    return { parts: [{ sizeBytes: length, bytes: () => read(offset, offset + length) }], isPixelData }
+    const value: Frame = {
+      ranges: [[offset, offset + length]],
+      length,
+      verbatim: swapBytes === 1,
+      swapBytes,
+      bitOffset: 0,
+      bits: length * 8,
+    }
+    return { parts: [{ sizeBytes: length, bytes: () => frameBytes(value, read) }], isPixelData }
   }
 
   #locate(record: InstanceRecord): Promise<Located> {

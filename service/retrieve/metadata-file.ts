@@ -1,4 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises'
+import { stringifyDicomJson } from '../dicom/json.ts'
 import type { DicomJson } from '../dicom/types.ts'
 
 /** Where an instance's line is in the file. */
@@ -50,7 +51,7 @@ export class MetadataFile {
   }
 
   static encodeLine(json: DicomJson): Buffer {
-    return Buffer.concat([Buffer.from(JSON.stringify(json)), LINE_END])
+    return Buffer.concat([Buffer.from(stringifyDicomJson(json)), LINE_END])
   }
 
   /** Undefined when there is none or it isn't whole: it is a cache, written without syncing. */
