@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { connect, type Socket } from 'node:net'
+import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { Logger } from 'pino'
 import { IMPLICIT_LITTLE_ENDIAN } from '../dicom/transfer-syntaxes.ts'
@@ -36,9 +36,10 @@ async function openSocket({ host, port, tls }: Peer, timeoutMs: number): Promise
   const read = async (file: string | undefined) => (file === undefined ? undefined : readFile(file))
   const pem = tls ? await Promise.all([read(tls.ca), read(tls.key), read(tls.cert)]) : undefined
   const [ca, key, cert] = pem ?? []
+  const servername = isIP(host) ? undefined : host
   return new Promise((resolve, reject) => {
     const socket = pem
-      ? connectTls({ host, port, ...(ca && { ca }), ...(key && { key }), ...(cert && { cert }) })
+      ? connectTls({ host, port, ca, key, cert, ...(servername && { servername }) })
       : connect({ host, port })
     const timer = setTimeout(() => socket.destroy(new Error(`no connection within ${timeoutMs} ms`)), timeoutMs)
     const settle = (act: () => void) => {

@@ -208,13 +208,6 @@ test('requests that come before the response wait their turn', async (t) => {
   assert.equal(metrics.operations.length, 50)
 })
 
-test('both sides may ask for release at once', async (t) => {
-  const { associate } = await startServer(t)
-  const association = await associate([context(VERIFICATION)])
-  await association.release()
-  assert.equal(association.endCause.kind, 'closed')
-})
-
 test('closing lets the operation under way finish and refuses what comes after', async (t) => {
   const { server, associate, archive, port } = await startServer(t)
   let goOn = () => {}
