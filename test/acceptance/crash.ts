@@ -3,8 +3,9 @@ import { checkStudies, checkStudyList } from '../support/check.ts'
 import { Firn } from '../support/firn.ts'
 import { Ledger, Load } from '../support/load.ts'
 import { Random } from '../support/random.ts'
+import { until } from '../support/until.ts'
 
-const SIZES_BYTES = [10, 700, 4_000, 4_000, 30_000, 30_000, 130_000, 6_000_000]
+const SIZES_BYTES = [10, 700, 700, 4_000, 4_000, 4_000, 30_000, 30_000, 30_000, 130_000, 130_000, 6_000_000]
 const OLD_STUDIES_CHECKED = 8
 const FULL_CHECK_EVERY = 50
 
@@ -59,7 +60,10 @@ export async function crashRounds(rounds: number, seed: number, report: (line: s
 async function loadAndKill(firn: Firn, random: Random, ledger: Ledger): Promise<Load> {
   const load = new Load(firn, random, ledger, { stowWorkers: 3, storeWorkers: 3, sizesBytes: SIZES_BYTES })
   load.start()
-  await delay(random.between(20, 1_500))
+  // Most kills hit a server that is at work; some hit it at its very beginning.
+  const before = ledger.acknowledged
+  if (random.below(4) > 0) await until('an acknowledgement', () => ledger.acknowledged > before, 60_000)
+  await delay(random.between(0, 1_500))
   await firn.kill()
   await load.stop()
   return load

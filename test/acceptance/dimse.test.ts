@@ -215,7 +215,7 @@ describe(`DIMSE (seed ${random.seed})`, () => {
       'StudyInstanceUID=1.2.3',
     ]
     const ended = await run('movescu', [...args, '127.0.0.1', String(firn.dimsePort)])
-    assert.match(ended.stdout + ended.stderr, /a801|Destination unknown/i)
+    assert.match(ended.stdout + ended.stderr, /a801|Destination ?unknown/i)
   })
 
   it('counts instances that a destination can not take as failed, and never alters them', {

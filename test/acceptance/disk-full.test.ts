@@ -33,7 +33,7 @@ describe(`a full disk (seed ${random.seed})`, {
     writeFileSync(ballast, Buffer.alloc(BALLAST_MIB * MIB, 1))
     const dataDir = join(mountPoint, 'data')
     mkdirSync(dataDir)
-    firn = await Firn.start({ dataDir })
+    firn = await Firn.start({ dataDir, mayBeFull: true })
     load = new Load(firn, random, ledger, {
       stowWorkers: 2,
       storeWorkers: 2,

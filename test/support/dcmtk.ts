@@ -129,18 +129,20 @@ export interface Received {
   ended: Ended
 }
 
+// With +B, which keeps the bytes as they came, both tools write to the working folder whatever -od says.
+
 /** C-MOVE to movescu itself, which listens on `receivePort` as AE title MOVESCU. */
 export async function movescu(port: number, receivePort: number, keys: Record<string, string>): Promise<Received> {
   const dir = tempDir('move')
-  const args = ['-v', '-S', '+xa', '+B', '-aec', 'FIRN', '-aem', 'MOVESCU', '+P', String(receivePort), '-od', dir]
-  const ended = await run('movescu', [...args, ...keyArgs(keys), '127.0.0.1', String(port)])
+  const args = ['-v', '-S', '+xa', '+B', '-aec', 'FIRN', '-aem', 'MOVESCU', '+P', String(receivePort)]
+  const ended = await run('movescu', [...args, ...keyArgs(keys), '127.0.0.1', String(port)], { cwd: dir })
   return { files: filesIn(dir), ended }
 }
 
 /** C-GET, preferring the given transfer syntax. */
 export async function getscu(port: number, prefer: string, keys: Record<string, string>): Promise<Received> {
   const dir = tempDir('get')
-  const args = ['-v', '-S', prefer, '+B', '-aec', 'FIRN', '-od', dir]
-  const ended = await run('getscu', [...args, ...keyArgs(keys), '127.0.0.1', String(port)])
+  const args = ['-v', '-S', prefer, '+B', '-aec', 'FIRN']
+  const ended = await run('getscu', [...args, ...keyArgs(keys), '127.0.0.1', String(port)], { cwd: dir })
   return { files: filesIn(dir), ended }
 }

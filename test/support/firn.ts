@@ -17,6 +17,8 @@ export interface FirnOptions {
   env?: Record<string, string>
   httpPort?: number
   dimsePort?: number
+  /** The disk may be full, which is a reason not to be ready for all kinds of work. */
+  mayBeFull?: boolean
 }
 
 /** The `firn` command run to its end, as a user would. */
@@ -85,7 +87,8 @@ export class Firn {
       if (outcome === 'ended') throw new Error(`firn ended before it was ready:\n${this.log.slice(from)}`)
     }
     await step('the line "firn ready"', () => /^firn ready/m.test(this.log.slice(from)), readyMs)
-    await step('/health/ready', async () => (await fetch(`${this.url}/health/ready`)).status === 200, 10_000)
+    if (this.#options.mayBeFull !== true)
+      await step('/health/ready', async () => (await this.get('/health/ready')).status === 200, 10_000)
   }
 
   /** Starts a process that is expected to end by itself. */

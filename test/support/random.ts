@@ -32,11 +32,16 @@ export class Random {
     return one
   }
 
+  /** Noise up to 8 KiB; beyond that the same block again and again, each copy with its offset, as this must be fast. */
   bytes(length: number): Buffer {
+    const block = Buffer.allocUnsafe(Math.min(length, 8_192))
+    for (let at = 0; at < block.length; at++) block.writeUInt8(this.below(256), at)
+    if (length <= block.length) return block
     const bytes = Buffer.allocUnsafe(length)
-    let at = 0
-    for (; at + 4 <= length; at += 4) bytes.writeUInt32LE((this.next() * 4_294_967_296) >>> 0, at)
-    for (; at < length; at++) bytes.writeUInt8(this.below(256), at)
+    for (let at = 0; at < length; at += block.length) {
+      block.copy(bytes, at)
+      if (at + 4 <= length) bytes.writeUInt32LE(at, at)
+    }
     return bytes
   }
 
