@@ -153,16 +153,20 @@ function parseUntil(bytes: Buffer, offset: number, transferSyntaxUid: string, un
     // What was parsed before the fault stands; whether it suffices is for admission to say.
     failed = true
   }
-  dropCutElements(dataSet, bytes.length)
-  const pixels = Object.keys(dataSet.elements).some((tag) => tag.startsWith(PIXEL_GROUP))
+  const pixels = dropCutElements(dataSet, bytes.length)
   const complete = pixels || (!failed && stream.position <= bytes.length)
   return { dataSet, complete }
 }
 
-function dropCutElements(dataSet: dicomParser.DataSet, bytes: number): void {
-  for (const [tag, element] of Object.entries(dataSet.elements)) {
-    if (!tag.startsWith(PIXEL_GROUP) && element.dataOffset + element.length > bytes) delete dataSet.elements[tag]
+/** True when pixel data was reached, whose bytes are never needed here. */
+function dropCutElements({ elements }: dicomParser.DataSet, bytes: number): boolean {
+  let pixels = false
+  for (const tag in elements) {
+    const element = elements[tag] as dicomParser.Element
+    if (tag.startsWith(PIXEL_GROUP)) pixels = true
+    else if (element.dataOffset + element.length > bytes) delete elements[tag]
   }
+  return pixels
 }
 
 function identifiersOf(dataSet: dicomParser.DataSet): Partial<InstanceIdentifiers> {

@@ -1,6 +1,5 @@
 import { join } from 'node:path'
 import type { Knex } from 'knex'
-import { ArchiveError } from '../../errors.ts'
 import type {
   CatalogueJournal,
   CatalogueReader,
@@ -16,6 +15,7 @@ import type {
   RecordOutcome,
 } from '../ports.ts'
 import { connect, type Database } from './connect.ts'
+import { DigestLookup } from './digests.ts'
 import { find } from './find.ts'
 import { conflictingCopies, instances, servedCopies } from './instances.ts'
 import { keyFor } from './keys.ts'
@@ -29,10 +29,12 @@ const REBUILT = ['changes', 'conflicts', 'instances', 'series', 'studies', 'pati
 export class KnexCatalogue implements CatalogueReader, CatalogueWriter, CatalogueJournal {
   readonly #database: Database
   readonly #recorder: Recorder
+  readonly #digests: DigestLookup
 
   private constructor(database: Database) {
     this.#database = database
     this.#recorder = new Recorder(database.write)
+    this.#digests = new DigestLookup(database.read)
   }
 
   /** `url`: PostgreSQL; without it SQLite in `dataDir`. */
@@ -87,17 +89,8 @@ export class KnexCatalogue implements CatalogueReader, CatalogueWriter, Catalogu
 
   // --- writing
 
-  async digests(sopInstanceUid: string): Promise<readonly string[]> {
-    const sql = 'SELECT sha256 FROM instances WHERE uid = ? UNION ALL SELECT sha256 FROM conflicts WHERE uid = ?'
-    try {
-      const found = await this.#read.raw(sql, [sopInstanceUid, sopInstanceUid])
-      const rows: { sha256: string }[] = this.#database.dialect === 'sqlite' ? found : found.rows
-      return rows.map(({ sha256 }) => sha256)
-    } catch (error) {
-      throw new ArchiveError('unavailable', `the catalogue can't be read: ${(error as Error).message}`, {
-        cause: error,
-      })
-    }
+  digests(sopInstanceUid: string): Promise<readonly string[]> {
+    return this.#digests.of(sopInstanceUid)
   }
 
   record(instance: NewInstance): Promise<RecordOutcome> {
