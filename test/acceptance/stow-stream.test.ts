@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Firn } from '../support/firn.ts'
+import { installed, run, skipUnless, tempDir } from '../support/host.ts'
 import { type Instance, instanceOfSize, makeInstance } from '../support/instances.ts'
 import { multipart } from '../support/multipart.ts'
 import { newSeed, Random } from '../support/random.ts'
@@ -43,6 +46,8 @@ describe(`STOW-RS as a stream (seed ${random.seed})`, () => {
         }),
       ],
       ['boundary of 70 characters', (i) => multipart([i.file], `0123456789'()+_,-./:=?${'z'.repeat(48)}`)],
+      // RFC 2046 allows 70; Orthanc's DICOMweb plugin sends 73.
+      ['boundary of 73 characters', (i) => multipart([i.file], `${'0123456789ab'.repeat(6)}c`)],
       [
         'capitals in the type',
         (i) => ({
@@ -113,6 +118,20 @@ describe(`STOW-RS as a stream (seed ${random.seed})`, () => {
     })
     assert.equal((await stowRaw(firn.dicomWeb, stream, contentType)).status, 200)
     for (const instance of instances) await assertKept(instance)
+  })
+
+  it('takes what curl sends as the README says', {
+    skip: skipUnless(installed('curl'), 'curl is not installed'),
+  }, async () => {
+    const instance = makeInstance(random)
+    const path = join(tempDir('curl'), 'image.dcm')
+    writeFileSync(path, instance.file)
+    const type = 'Content-Type: multipart/related; type="application/dicom"'
+    const args = ['-sS', '-f', '-F', `file=@${path};type=application/dicom`, '-H', type, `${firn.dicomWeb}/studies`]
+    const ended = await run('curl', args)
+    assert.equal(ended.code, 0, ended.stderr)
+    assert.ok(ended.stdout.includes(instance.sopInstanceUid))
+    await assertKept(instance)
   })
 
   it('answers "100 Continue" to a client that waits for it', async () => {
