@@ -40,6 +40,10 @@ export class AssociationError extends Error {
   }
 }
 
+export function rejection({ result, source, reason }: AssociateReject): AssociationError {
+  return new AssociationError('rejected', `association rejected: result ${result}, source ${source}, reason ${reason}`)
+}
+
 /** A request of the peer, with everything that is needed to carry it out. */
 export interface Operation {
   association: Association

@@ -7,6 +7,7 @@ import {
   type AssociationOwner,
   EXPECTED,
   type Operation,
+  rejection,
   type State,
 } from './association-types.ts'
 import { type Command, CommandField, encodeCommand, NO_DATA_SET, RESPONSE_BIT } from './command.ts'
@@ -20,7 +21,6 @@ import {
   AbortReason,
   AbortSource,
   type AssociateAccept,
-  type AssociateReject,
   type AssociateRequest,
   decodeAbort,
   decodeAssociateAccept,
@@ -243,7 +243,7 @@ export class Association {
     this.#connection.progressed()
     if (type === PduType.associateRequest) this.#onRequest(decodeAssociateRequest(body))
     else if (type === PduType.associateAccept) this.#onAccept(decodeAssociateAccept(body))
-    else if (type === PduType.associateReject) this.#onReject(decodeAssociateReject(body))
+    else if (type === PduType.associateReject) this.#close(undefined, rejection(decodeAssociateReject(body)))
     else if (type === PduType.releaseRequest) this.#onReleaseRequest()
     else if (type === PduType.releaseReply) this.#onReleaseReply()
     else if (type === PduType.abort) this.#onAbort(body)
@@ -255,9 +255,7 @@ export class Association {
     const decision = this.#owner.associate?.(request, this)
     if (!decision) throw new PduError('A-ASSOCIATE-RQ to a requestor', AbortReason.unexpectedPdu)
     if ('reject' in decision) {
-      const { result, source, reason } = decision.reject
-      const why = `rejected: result ${result}, source ${source}, reason ${reason}`
-      this.#close(encodeAssociateReject(decision.reject), new AssociationError('rejected', why))
+      this.#close(encodeAssociateReject(decision.reject), rejection(decision.reject))
       return
     }
     this.#establish(decision.contexts, request.user.maxPduBytes)
@@ -267,11 +265,6 @@ export class Association {
   #onAccept(accept: AssociateAccept): void {
     this.#establish(agreedContexts(this.#proposal, accept), accept.user.maxPduBytes)
     this.#settle?.resolve()
-  }
-
-  #onReject({ result, source, reason }: AssociateReject): void {
-    const why = `association rejected: result ${result}, source ${source}, reason ${reason}`
-    this.#close(undefined, new AssociationError('rejected', why))
   }
 
   #establish(contexts: readonly AcceptedContext[], peerMaxPduBytes: number): void {
@@ -350,16 +343,23 @@ export class Association {
     this.abort(error.message, AbortSource.serviceProvider, error.reason)
   }
 
+  /** Looked at again after the sockets have been read: if this process stood still, the peer isn't to blame. */
   #checkTimes(): void {
-    if (this.#state === 'ended') return
+    if (this.#overdue() === undefined) return
+    setImmediate(() => {
+      const why = this.#overdue()
+      if (why !== undefined) this.#timeOut(why)
+    })
+  }
+
+  #overdue(): string | undefined {
+    const { idleMs, artimMs } = this.limits
+    if (this.#state === 'ended') return undefined
     if (this.#state === 'awaitRequest' || this.#state === 'awaitAnswer') {
-      if (performance.now() - this.#startedAt > this.limits.artimMs) this.#timeOut('association took too long')
-    } else if (this.#connection.blockedMs > this.limits.idleMs) {
-      this.#timeOut('the peer takes no data')
-      this.#connection.destroy()
-    } else if (this.#isPeersTurn() && this.#connection.quietMs > this.limits.idleMs) {
-      this.#timeOut('no progress by the peer')
+      return performance.now() - this.#startedAt > artimMs ? 'association took too long' : undefined
     }
+    if (this.#connection.blockedMs > idleMs) return 'the peer takes no data'
+    return this.#isPeersTurn() && this.#connection.quietMs > idleMs ? 'no progress by the peer' : undefined
   }
 
   /** While this side is sending, carrying out an operation or not reading, the peer may be quiet. */
@@ -372,9 +372,10 @@ export class Association {
 
   #timeOut(why: string): void {
     this.log.warn({ why }, 'association timed out')
-    const source = this.#state === 'awaitRequest' ? undefined : AbortSource.serviceProvider
-    const pdu = source === undefined ? undefined : encodeAbort({ source, reason: AbortReason.notSpecified })
-    this.#close(pdu, new AssociationError('timeout', why))
+    const pdu = encodeAbort({ source: AbortSource.serviceProvider, reason: AbortReason.notSpecified })
+    const isBlocked = this.#connection.blockedMs > 0
+    this.#close(this.#state === 'awaitRequest' ? undefined : pdu, new AssociationError('timeout', why))
+    if (isBlocked) this.#connection.destroy()
   }
 
   #close(lastPdu: Buffer | undefined, cause: AssociationError): void {

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { MatchKey, Query, QueryLevel } from '../catalogue/ports.ts'
 import { encodeDataSet } from '../dicom/encode.ts'
 import { LEVEL_TAGS } from '../dicom/levels.ts'
@@ -22,6 +23,9 @@ const NO_KEYS: ReadonlySet<Tag> = new Set(['00080005', '00080052', '00080053', '
 /** Filled in here, whether asked for or not: Retrieve AE Title and Instance Availability. */
 const RETRIEVE_AE_TITLE = '00080054'
 const INSTANCE_AVAILABILITY = '00080056'
+
+/** How long one query may hold the event loop. */
+const TURN_MS = 10
 
 const LEVELS: readonly QueryLevel[] = ['patient', 'study', 'series', 'instance']
 
@@ -123,7 +127,13 @@ export class FindScp implements DimseService {
       const { query, keys, levelName } = await this.#read(operation)
       const status = keys.partly ? Status.pendingWithoutOptionalKeys : Status.pending
       const encoding = identifierEncoding(operation.context.transferSyntax)
+      let yieldedAt = performance.now()
       for await (const found of this.#catalogue.find(query)) {
+        // A page of answers that the socket takes at once would keep everything else waiting, C-CANCEL included.
+        if (performance.now() - yieldedAt > TURN_MS) {
+          await setImmediate()
+          yieldedAt = performance.now()
+        }
         if (cancelled.aborted) return { status: Status.cancel }
         const identifier = encodeDataSet(answer(keys, found, levelName, this.#aeTitle), encoding)
         await association.respond(operation, { status }, identifier)

@@ -45,11 +45,6 @@ export class PduReader {
     this.#dataBytesMax = dataBytesMax
   }
 
-  /** True between two PDUs: nothing of a next one has been read. */
-  get atBoundary(): boolean {
-    return this.#state === Reading.pduHeader && this.#scratchFilled === 0 && this.#rest.length === 0
-  }
-
   /** Stops passing things to the sink, at once; also from within a sink's method. */
   suspend(): void {
     this.#suspended = true

@@ -4,7 +4,7 @@ import type { Operation } from './association-types.ts'
 import { chooseIdentifierSyntax, readIdentifier, readScope } from './identifier.ts'
 import type { DimseCatalogue, DimseService } from './service.ts'
 import type { InformationModel } from './sop-classes.ts'
-import { type Outcome, queryOutcome, Status } from './status-map.ts'
+import { type Outcome, retrieveOutcome, Status } from './status-map.ts'
 import { instancesOf, SubOperations } from './sub-operations.ts'
 
 /** What C-MOVE and C-GET have in common: the identifier, the instances it asks for, counts and the final response. */
@@ -51,7 +51,7 @@ export abstract class RetrieveScp implements DimseService {
       if (!model) throw new Error('no context of this service')
       return await instancesOf(this.#catalogue, readScope(await readIdentifier(operation), model))
     } catch (error) {
-      const outcome = queryOutcome(error)
+      const outcome = retrieveOutcome(error)
       const { log } = operation.association
       log.warn({ status: outcome.status, code: isArchiveError(error) ? error.code : 'internal' }, 'retrieval refused')
       log.debug({ err: error }, 'retrieval refused')

@@ -4,9 +4,6 @@ import { type ArchiveErrorCode, isArchiveError } from '../errors.ts'
 export const Status = {
   success: 0x0000,
   processingFailure: 0x0110,
-  noSuchObject: 0x0112,
-  invalidAttributeValue: 0x0106,
-  invalidObjectInstance: 0x0117,
   sopClassNotSupported: 0x0122,
   notAuthorized: 0x0124,
   unrecognizedOperation: 0x0211,
@@ -79,7 +76,14 @@ export function storeOutcome(error: unknown): Outcome {
   return { status: STORE[error.code], errorComment: comment(error.message) }
 }
 
+/** C-FIND. */
 export function queryOutcome(error: unknown): Outcome {
   if (!isArchiveError(error)) return { status: Status.cannotUnderstand, errorComment: 'internal error' }
   return { status: QUERY[error.code] ?? Status.cannotUnderstand, errorComment: comment(error.message) }
+}
+
+/** C-MOVE and C-GET, before the first sub-operation: too many instances have a status of their own. */
+export function retrieveOutcome(error: unknown): Outcome {
+  const outcome = queryOutcome(error)
+  return isArchiveError(error, 'too_large') ? { ...outcome, status: Status.outOfResourcesMatches } : outcome
 }
