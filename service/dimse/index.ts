@@ -13,7 +13,7 @@ import { StoreScp } from './store-scp.ts'
 
 export type { DimseMetrics, Listener } from './server.ts'
 
-const DATA_SET_QUEUE_BYTES = 1_048_576
+const DATA_SET_QUEUE_BYTES = 524_288
 const IDENTIFIER_BYTES_MAX = 1_048_576
 
 export interface DimseServerOptions {
