@@ -7,7 +7,7 @@ const GIB = 1024 * MIB
 
 const httpConfig = z.strictObject({
   host: z.string().default('127.0.0.1').describe('address to listen on'),
-  port: z.int().min(0).max(65535).default(8080),
+  port: z.int().min(0).max(65535).default(8080).describe('0 takes a free one'),
   publicUrl: z
     .url()
     .optional()
@@ -30,7 +30,8 @@ const limitsConfig = z.strictObject({
   instanceBytesMax: z
     .int()
     .min(MIB)
-    .default(64 * GIB),
+    .default(64 * GIB)
+    .describe('larger instances are refused'),
   bufferedInstanceBytesMax: z
     .int()
     .min(64 * KIB)
@@ -48,7 +49,6 @@ const limitsConfig = z.strictObject({
     .max(64 * MIB)
     .default(16 * MIB)
     .describe('how far into an instance its identifiers are searched'),
-  jsonBodyBytesMax: z.int().min(KIB).default(MIB),
   resultsMax: z.int().min(1).default(5000).describe('QIDO results per request; more are announced by a Warning'),
 })
 
@@ -75,9 +75,14 @@ const catalogueConfig = z.strictObject({
 })
 
 export const configSchema = z.strictObject({
-  dataDir: z.string().min(1).default('./data'),
+  dataDir: z.string().min(1).default('./data').describe('everything that Firn keeps; on a local disk'),
   log: z
-    .strictObject({ level: z.enum(['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info') })
+    .strictObject({
+      level: z
+        .enum(['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'])
+        .default('info')
+        .describe('JSON lines on standard error; info and above hold no patient data'),
+    })
     .prefault({}),
   http: httpConfig.prefault({}),
   dimse: dimseConfig.prefault({}),

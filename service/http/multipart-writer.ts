@@ -38,12 +38,13 @@ export class MultipartWriter {
   }
 
   async *body(parts: AsyncIterable<OutgoingPart> | Iterable<OutgoingPart>): AsyncGenerator<Buffer> {
+    let before: Buffer = Buffer.alloc(0)
     for await (const part of parts) {
-      yield this.#head(part)
+      yield Buffer.concat([before, this.#head(part)])
       yield* part.bytes()
-      yield LINE_END
+      before = LINE_END
     }
-    yield this.#end
+    yield Buffer.concat([before, this.#end])
   }
 }
 

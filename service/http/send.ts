@@ -6,17 +6,26 @@ import type { Request, Response } from 'express'
 const GZIP_BYTES_MIN = 1024
 const LEVEL = { level: constants.Z_BEST_SPEED }
 
-/** Writes chunk by chunk at the client's pace, reading one ahead. Stops reading when the client has gone. */
+/** Chunks that are read while earlier ones are being sent: enough to cover the seam between two instances. */
+const AHEAD = 3
+
+/** Writes chunk by chunk at the client's pace, reading a few ahead. Stops reading when the client has gone. */
 export async function sendChunks(to: Writable, chunks: AsyncIterable<Buffer>): Promise<void> {
   const source = chunks[Symbol.asyncIterator]()
-  try {
-    let next = source.next()
-    for (;;) {
-      const { value, done } = await next
-      if (done || to.destroyed) return
-      next = source.next()
-      // What fails ahead is met by the await above.
+  const ahead: Promise<IteratorResult<Buffer>>[] = []
+  const readAhead = (): void => {
+    while (ahead.length < AHEAD) {
+      const next = source.next()
+      // What fails ahead is met when its turn comes.
       next.catch(() => undefined)
+      ahead.push(next)
+    }
+  }
+  try {
+    for (;;) {
+      readAhead()
+      const { value, done } = (await ahead.shift()) as IteratorResult<Buffer>
+      if (done || to.destroyed) return
       if (!to.write(value)) await drained(to)
     }
   } finally {

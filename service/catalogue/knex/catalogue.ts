@@ -15,12 +15,11 @@ import type {
   RecordOutcome,
 } from '../ports.ts'
 import { connect, type Database } from './connect.ts'
-import { DigestLookup } from './digests.ts'
 import { find } from './find.ts'
 import { conflictingCopies, instances, servedCopies } from './instances.ts'
 import { keyFor } from './keys.ts'
-import { Recorder } from './record.ts'
 import { type CopyRow, digestPrefix, toRecord } from './rows.ts'
+import { Writer } from './writer.ts'
 
 /** Tables that `rebuild` fills again from storage, those that refer to others first. */
 const REBUILT = ['changes', 'conflicts', 'instances', 'series', 'studies', 'patients', 'sources', 'segments']
@@ -28,18 +27,17 @@ const REBUILT = ['changes', 'conflicts', 'instances', 'series', 'studies', 'pati
 /** The catalogue over SQLite or PostgreSQL: an index of what storage holds, never the truth itself. */
 export class KnexCatalogue implements CatalogueReader, CatalogueWriter, CatalogueJournal {
   readonly #database: Database
-  readonly #recorder: Recorder
-  readonly #digests: DigestLookup
+  readonly #writer: Writer
 
-  private constructor(database: Database) {
+  private constructor(database: Database, writer: Writer) {
     this.#database = database
-    this.#recorder = new Recorder(database.write)
-    this.#digests = new DigestLookup(database.read)
+    this.#writer = writer
   }
 
   /** `url`: PostgreSQL; without it SQLite in `dataDir`. */
   static async open(options: { url?: string | undefined; dataDir: string }): Promise<KnexCatalogue> {
-    return new KnexCatalogue(await connect({ url: options.url, file: join(options.dataDir, 'catalogue.sqlite') }))
+    const database = { url: options.url, file: join(options.dataDir, 'catalogue.sqlite') }
+    return new KnexCatalogue(await connect(database), new Writer(database))
   }
 
   get dialect(): Database['dialect'] {
@@ -47,7 +45,7 @@ export class KnexCatalogue implements CatalogueReader, CatalogueWriter, Catalogu
   }
 
   async close(): Promise<void> {
-    await this.#recorder.idle()
+    await this.#writer.close()
     await this.#database.close()
   }
 
@@ -66,6 +64,7 @@ export class KnexCatalogue implements CatalogueReader, CatalogueWriter, Catalogu
       for (const table of REBUILT) await trx(table).del()
       await trx('counters').where({ name: 'changes' }).update({ value: 0 })
     })
+    await this.#writer.forget()
   }
 
   // --- reading
@@ -90,11 +89,11 @@ export class KnexCatalogue implements CatalogueReader, CatalogueWriter, Catalogu
   // --- writing
 
   digests(sopInstanceUid: string): Promise<readonly string[]> {
-    return this.#digests.of(sopInstanceUid)
+    return this.#writer.digests(sopInstanceUid)
   }
 
   record(instance: NewInstance): Promise<RecordOutcome> {
-    return this.#recorder.record(instance)
+    return this.#writer.record(instance)
   }
 
   async segmentComplete(segment: number): Promise<void> {

@@ -16,14 +16,20 @@ export interface Database {
 const INT8 = 20
 pg.types.setTypeParser(INT8, Number)
 
+export interface DatabaseOptions {
+  /** PostgreSQL; SQLite in `file` without it. */
+  url?: string | undefined
+  file: string
+}
+
 /**
  * Opens the database and brings its schema up to date.
  *
  * The catalogue can be rebuilt from storage, so its commits need not be synced one by one: after power loss the
  * landing is replayed into it. What it must be is consistent, and both settings below keep it so.
  */
-export async function connect(options: { url?: string | undefined; file: string }): Promise<Database> {
-  const database = options.url === undefined ? openSqlite(options.file) : openPostgres(options.url)
+export async function connect(options: DatabaseOptions): Promise<Database> {
+  const database = openDatabase(options)
   try {
     await database.write.migrate.latest({ migrationSource: migrations, tableName: 'schema_migrations' })
     return database
@@ -31,6 +37,11 @@ export async function connect(options: { url?: string | undefined; file: string 
     await database.close()
     throw error
   }
+}
+
+/** Opens a database whose schema is known to be up to date. */
+export function openDatabase(options: DatabaseOptions): Database {
+  return options.url === undefined ? openSqlite(options.file) : openPostgres(options.url)
 }
 
 function openSqlite(file: string): Database {

@@ -44,17 +44,16 @@ function patientColumns(json: DicomJson) {
 
 const isPatientTag = (tag: Tag): boolean => tag.startsWith('0010') || tag === '00080005'
 
-export function patientRow(studyUid: string, json: DicomJson) {
+function patientRow(studyUid: string, json: DicomJson) {
   const columns = patientColumns(json)
   const identity = columns.patient_id === '' ? `study ${studyUid}` : `id ${columns.issuer}\\${columns.patient_id}`
   const own = Object.fromEntries(Object.entries(json).filter(([tag]) => isPatientTag(tag)))
   return { identity, ...columns, attributes: JSON.stringify(own) }
 }
 
-export function studyRow(instance: NewInstance, json: DicomJson, patient: number) {
+function studyRow(instance: NewInstance, json: DicomJson) {
   return {
     uid: instance.studyUid,
-    patient,
     ...patientColumns(json),
     study_date: dateForm(plain(json, '00080020')),
     study_time: timeForm(plain(json, '00080030')),
@@ -72,9 +71,8 @@ export function studyRow(instance: NewInstance, json: DicomJson, patient: number
   }
 }
 
-export function seriesRow(instance: NewInstance, json: DicomJson, study: number) {
+function seriesRow(instance: NewInstance, json: DicomJson) {
   return {
-    study,
     uid: instance.seriesUid,
     modality: plain(json, '00080060'),
     series_number: integerOf(json, '00200011') ?? null,
@@ -97,7 +95,7 @@ function requestIds(json: DicomJson, tag: Tag): string {
   return ids.length === 0 ? '' : `\\${ids.join('\\')}\\`
 }
 
-function copyRow(instance: NewInstance, source: number) {
+function copyRow(instance: NewInstance) {
   return {
     uid: instance.sopInstanceUid,
     sha256: instance.sha256,
@@ -106,32 +104,48 @@ function copyRow(instance: NewInstance, source: number) {
     transfer_syntax: instance.transferSyntaxUid,
     size_bytes: instance.sizeBytes,
     data_set_offset: instance.dataSetOffset,
-    source,
     received: instance.receivedAt,
     segment: instance.location.segment,
     segment_offset: instance.location.offset,
   }
 }
 
-export function instanceRow(instance: NewInstance, ids: { study: number; series: number; source: number }) {
-  return {
-    study: ids.study,
-    series: ids.series,
-    ...copyRow(instance, ids.source),
-    instance_number: instance.instanceNumber,
-    number_of_frames: instance.numberOfFrames,
-    position: instance.instanceNumber ?? Number.MIN_SAFE_INTEGER,
-    attributes: JSON.stringify(instance.attributes.instance),
+/** The rows that an instance becomes, without the numbers that the database gives. Plain data: it crosses threads. */
+export interface InstanceRows {
+  studyUid: string
+  seriesUid: string
+  source: { protocol: string; name: string; address: string }
+  copy: ReturnType<typeof copyRow>
+  instance: { instance_number: number | null; number_of_frames: number | null; position: number; attributes: string }
+  /** Needed only where study or series are new. */
+  upper?: {
+    patient: ReturnType<typeof patientRow>
+    study: ReturnType<typeof studyRow>
+    series: ReturnType<typeof seriesRow>
   }
 }
 
-export function conflictRow(instance: NewInstance, source: number, servedSha256: string) {
-  return {
-    study_uid: instance.studyUid,
-    series_uid: instance.seriesUid,
-    ...copyRow(instance, source),
-    served_sha256: servedSha256,
+export function instanceRows(instance: NewInstance, withUpper: boolean): InstanceRows {
+  const rows: InstanceRows = {
+    studyUid: instance.studyUid,
+    seriesUid: instance.seriesUid,
+    source: { ...instance.source },
+    copy: copyRow(instance),
+    instance: {
+      instance_number: instance.instanceNumber,
+      number_of_frames: instance.numberOfFrames,
+      position: instance.instanceNumber ?? Number.MIN_SAFE_INTEGER,
+      attributes: JSON.stringify(instance.attributes.instance),
+    },
   }
+  if (!withUpper) return rows
+  const study = instance.attributes.study()
+  const upper = {
+    patient: patientRow(instance.studyUid, study),
+    study: studyRow(instance, study),
+    series: seriesRow(instance, instance.attributes.series()),
+  }
+  return { ...rows, upper }
 }
 
 /** The digest's first 31 bits, which fit a signed 32-bit column. */

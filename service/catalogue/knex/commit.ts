@@ -1,77 +1,30 @@
 import type { Knex } from 'knex'
-import { ArchiveError } from '../../errors.ts'
-import type { Change, NewInstance, RecordOutcome } from '../ports.ts'
-import { KeptIds } from './kept-ids.ts'
-import { conflictRow, instanceRow, patientRow, seriesRow, studyRow } from './rows.ts'
+import type { Change, RecordOutcome } from '../ports.ts'
+import type { KeptIds } from './kept-ids.ts'
+import type { InstanceRows } from './rows.ts'
 
-interface Waiting {
-  instance: NewInstance
-  resolve(outcome: RecordOutcome): void
-  reject(error: ArchiveError): void
-}
-
-const BATCH_MAX = 250
 /** SQLite takes 32,766 parameters a statement; the widest row has some 20. */
 const ROWS_PER_INSERT = 200
 
-/** Gathers instances while the previous commit is under way: one transaction serves many. */
-export class Recorder {
-  readonly #knex: Knex
-  readonly #ids = new KeptIds()
-  #queue: Waiting[] = []
-  #running: Promise<void> | undefined
-
-  constructor(knex: Knex) {
-    this.#knex = knex
-  }
-
-  record(instance: NewInstance): Promise<RecordOutcome> {
-    return new Promise((resolve, reject) => {
-      this.#queue.push({ instance, resolve, reject })
-      this.#running ??= this.#run()
-    })
-  }
-
-  async idle(): Promise<void> {
-    await this.#running
-  }
-
-  async #run(): Promise<void> {
-    // Lets everything that became durable in the same turn of the event loop share the first commit.
-    await new Promise(setImmediate)
-    while (this.#queue.length > 0) await this.#settle(this.#queue.splice(0, BATCH_MAX))
-    this.#running = undefined
-  }
-
-  /** One bad instance must not spoil the others of its batch: they are tried again one by one. */
-  async #settle(batch: readonly Waiting[]): Promise<void> {
-    try {
-      const outcomes = await this.#commit(batch.map(({ instance }) => instance))
-      for (const [index, { resolve }] of batch.entries()) resolve(outcomes[index] as RecordOutcome)
-    } catch (error) {
-      this.#ids.forget()
-      if (batch.length > 1) {
-        for (const waiting of batch) await this.#settle([waiting])
-        return
-      }
-      const message = `the catalogue can't be written: ${(error as Error).message}`
-      batch[0]?.reject(new ArchiveError('catalogue_failed', message, { cause: error }))
-    }
-  }
-
-  async #commit(instances: readonly NewInstance[]): Promise<RecordOutcome[]> {
-    const outcomes = await this.#knex.transaction((trx) => new Commit(trx, this.#ids).run(instances))
-    this.#ids.committed()
-    return outcomes
-  }
-}
+type Upper = NonNullable<InstanceRows['upper']>
 
 interface Gain {
   instances: number
   bytes: number
 }
 
-/** One transaction's work. */
+/** Writes instances in one transaction; all of them or none. */
+export async function commit(knex: Knex, ids: KeptIds, instances: readonly InstanceRows[]): Promise<RecordOutcome[]> {
+  try {
+    const outcomes = await knex.transaction((trx) => new Commit(trx, ids).run(instances))
+    ids.committed()
+    return outcomes
+  } catch (error) {
+    ids.forget()
+    throw error
+  }
+}
+
 class Commit {
   readonly #trx: Knex.Transaction
   readonly #ids: KeptIds
@@ -84,19 +37,20 @@ class Commit {
     this.#ids = ids
   }
 
-  async run(instances: readonly NewInstance[]): Promise<RecordOutcome[]> {
+  async run(instances: readonly InstanceRows[]): Promise<RecordOutcome[]> {
     const served = await this.#served(instances)
     const rows: object[] = []
     const changes: Omit<Change, 'seq'>[] = []
     const outcomes: RecordOutcome[] = []
     for (const instance of instances) {
-      const before = served.get(instance.sopInstanceUid)
+      const { uid, sha256 } = instance.copy
+      const before = served.get(uid)
       if (before === undefined) {
         rows.push(await this.#instanceRow(instance))
-        served.set(instance.sopInstanceUid, instance.sha256)
+        served.set(uid, sha256)
         changes.push(changeOf('instance_stored', instance))
         outcomes.push('stored')
-      } else if (before === instance.sha256 || !(await this.#addConflict(instance, before))) {
+      } else if (before === sha256 || !(await this.#addConflict(instance, before))) {
         outcomes.push('duplicate')
       } else {
         changes.push(changeOf('instance_conflict', instance))
@@ -109,28 +63,26 @@ class Commit {
     return outcomes
   }
 
-  async #served(instances: readonly NewInstance[]): Promise<Map<string, string>> {
-    const uids = instances.map(({ sopInstanceUid }) => sopInstanceUid)
+  async #served(instances: readonly InstanceRows[]): Promise<Map<string, string>> {
+    const uids = instances.map(({ copy }) => copy.uid)
     const rows = await this.#trx('instances')
       .whereIn('uid', uids)
       .select<{ uid: string; sha256: string }[]>('uid', 'sha256')
     return new Map(rows.map(({ uid, sha256 }) => [uid, sha256]))
   }
 
-  async #instanceRow(instance: NewInstance): Promise<object> {
+  async #instanceRow(instance: InstanceRows): Promise<object> {
+    const { size_bytes, received } = instance.copy
     const source = await this.#source(instance)
     const study = await this.#study(instance)
     const series = await this.#series(instance, study)
     const ofSeries = this.#seriesGains.get(series) ?? { instances: 0, bytes: 0 }
-    this.#seriesGains.set(series, {
-      instances: ofSeries.instances + 1,
-      bytes: ofSeries.bytes + instance.sizeBytes,
-    })
+    this.#seriesGains.set(series, { instances: ofSeries.instances + 1, bytes: ofSeries.bytes + size_bytes })
     const ofStudy = this.#studyGain(study)
     ofStudy.instances += 1
-    ofStudy.bytes += instance.sizeBytes
-    if (instance.receivedAt > ofStudy.received) ofStudy.received = instance.receivedAt
-    return instanceRow(instance, { study, series, source })
+    ofStudy.bytes += size_bytes
+    if (received > ofStudy.received) ofStudy.received = received
+    return { study, series, source, ...instance.copy, ...instance.instance }
   }
 
   #studyGain(study: number) {
@@ -140,39 +92,38 @@ class Commit {
   }
 
   /** False when these bytes are already among the conflicting copies. */
-  async #addConflict(instance: NewInstance, servedSha256: string): Promise<boolean> {
-    const key = { uid: instance.sopInstanceUid, sha256: instance.sha256 }
+  async #addConflict({ copy, ...instance }: InstanceRows, served_sha256: string): Promise<boolean> {
+    const key = { uid: copy.uid, sha256: copy.sha256 }
     if (await this.#trx('conflicts').where(key).first('id')) return false
     const source = await this.#source(instance)
-    await this.#trx('conflicts').insert(conflictRow(instance, source, servedSha256))
+    const { studyUid: study_uid, seriesUid: series_uid } = instance
+    await this.#trx('conflicts').insert({ study_uid, series_uid, ...copy, source, served_sha256 })
     return true
   }
 
-  #source({ source: { protocol, name, address } }: NewInstance): Promise<number> {
-    return this.#ids.of('source', [protocol, name, address].join('\n'), () =>
-      this.#idOf('sources', { protocol, name, address }, { protocol, name, address }),
-    )
+  #source({ source }: Pick<InstanceRows, 'source'>): Promise<number> {
+    const { protocol, name, address } = source
+    return this.#ids.of('source', [protocol, name, address].join('\n'), () => this.#idOf('sources', source, source))
   }
 
-  #study(instance: NewInstance): Promise<number> {
+  #study(instance: InstanceRows): Promise<number> {
     return this.#ids.of('study', instance.studyUid, async () => {
       const known = await this.#trx('studies').where({ uid: instance.studyUid }).first('id')
       if (known) return known.id
-      const json = instance.attributes.study()
-      const patient = patientRow(instance.studyUid, json)
+      const { patient, study } = upperOf(instance)
       const patientId = await this.#idOf('patients', { identity: patient.identity }, patient)
-      return this.#idOf('studies', { uid: instance.studyUid }, studyRow(instance, json, patientId))
+      return this.#idOf('studies', { uid: instance.studyUid }, { ...study, patient: patientId })
     })
   }
 
-  #series(instance: NewInstance, study: number): Promise<number> {
+  #series(instance: InstanceRows, study: number): Promise<number> {
     return this.#ids.of('series', `${study} ${instance.seriesUid}`, async () => {
       const key = { study, uid: instance.seriesUid }
       const known = await this.#trx('series').where(key).first('id')
       if (known) return known.id
       this.#studyGain(study).series += 1
       this.#studiesWithNewSeries.add(study)
-      return this.#idOf('series', key, seriesRow(instance, instance.attributes.series(), study))
+      return this.#idOf('series', key, { ...upperOf(instance).series, study })
     })
   }
 
@@ -234,11 +185,16 @@ class Commit {
   }
 }
 
+/** Left out by the sender where it took study and series for known; it sends them when told so. */
+function upperOf({ upper, studyUid }: InstanceRows): Upper {
+  if (!upper) throw new Error(`study ${studyUid} or its series is not in the catalogue`)
+  return upper
+}
+
 function increments(trx: Knex.Transaction, by: Record<string, number>): Record<string, Knex.Raw> {
   return Object.fromEntries(Object.entries(by).map(([column, n]) => [column, trx.raw('?? + ?', [column, n])]))
 }
 
-function changeOf(kind: Change['kind'], instance: NewInstance): Omit<Change, 'seq'> {
-  const { studyUid, seriesUid, sopInstanceUid, sha256, receivedAt } = instance
-  return { kind, at: receivedAt, studyUid, seriesUid, sopInstanceUid, sha256 }
+function changeOf(kind: Change['kind'], { studyUid, seriesUid, copy }: InstanceRows): Omit<Change, 'seq'> {
+  return { kind, at: copy.received, studyUid, seriesUid, sopInstanceUid: copy.uid, sha256: copy.sha256 }
 }
