@@ -24,9 +24,18 @@ const PROPOSE = new Map([
   ['1.2.840.10008.1.2.5', '-xr'],
 ])
 
-/** The same for getscu's and movescu's `+x` options that prefer a syntax for what they receive. */
-export function preferOption(transferSyntaxUid: string): string | undefined {
-  return PROPOSE.get(transferSyntaxUid)?.replace('-', '+')
+/** Whether dcmtk's tools can carry a transfer syntax at all. */
+export function dcmtkKnows(transferSyntaxUid: string): boolean {
+  return PROPOSE.has(transferSyntaxUid)
+}
+
+/**
+ * getscu's option to receive instances that are stored in a transfer syntax. Without one it offers the uncompressed ones
+ * together; its `+xi` offers explicit VR only, which is a fault of dcmtk 3.6.7.
+ */
+export function getscuOption(transferSyntaxUid: string): string | undefined {
+  const option = PROPOSE.get(transferSyntaxUid)
+  return option === '-xi' || option === '-xe' ? '+x=' : option?.replace('-', '+')
 }
 
 export interface FileToSend {

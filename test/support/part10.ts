@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { inflateRawSync } from 'node:zlib'
+import { constants, inflateRawSync } from 'node:zlib'
 
 /**
  * A DICOM reader of the tests' own: what Firn says about a file is judged by code that shares nothing with it. Reads
@@ -126,7 +126,11 @@ function metaInformation(file: Buffer): { values: Map<string, Buffer>; end: numb
 
 /** The data set's bytes as elements are counted in it: inflated where the transfer syntax is deflated. */
 function dataSetReader(file: Buffer, offset: number, transferSyntaxUid: string): Reader {
-  if (transferSyntaxUid === DEFLATED) return new Reader(inflateRawSync(file.subarray(offset)), 0, true, false)
+  if (transferSyntaxUid === DEFLATED) {
+    // A deflated stream that was cut gives what it holds.
+    const options = { finishFlush: constants.Z_SYNC_FLUSH }
+    return new Reader(inflateRawSync(file.subarray(offset), options), 0, true, false)
+  }
   // Some writers put an implicit VR data set under an explicit transfer syntax; two capital letters tell them apart.
   const explicit = transferSyntaxUid !== IMPLICIT && /^[A-Z]{2}$/.test(file.toString('latin1', offset + 4, offset + 6))
   return new Reader(file, offset, explicit, transferSyntaxUid === BIG_ENDIAN)
