@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict'
+import { describe, mock, test } from 'node:test'
+import { described, MemoryCatalogue } from '../../test/property/core.ts'
+import type { NewInstance } from '../catalogue/ports.ts'
+import { isArchiveError } from '../errors.ts'
+import { Ledger } from './ledger.ts'
+
+const RETRY_MS = 1000
+const instance = (n: number) => described({ seed: `ledger/${n}`, rows: 0 })
+
+async function turns(count = 50): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await new Promise(setImmediate)
+}
+
+function makeLedger() {
+  const catalogue = new MemoryCatalogue()
+  const settled: NewInstance[] = []
+  const warnings: string[] = []
+  const ledger = new Ledger({
+    catalogue,
+    settled: (one) => settled.push(one),
+    warn: (message) => warnings.push(message),
+  })
+  return { catalogue, settled, warnings, ledger }
+}
+
+describe('ledger', () => {
+  test('what the catalogue fails to take is offered until it is in; nothing new is admitted meanwhile', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] })
+    const { catalogue, settled, warnings, ledger } = makeLedger()
+    catalogue.fails = 4
+    const outcomes = await Promise.allSettled([1, 2].map((n) => ledger.record(instance(n))))
+    assert.deepEqual(
+      outcomes.map(({ status }) => status),
+      ['rejected', 'rejected'],
+    )
+    const closed = (error: unknown) => isArchiveError(error, 'unavailable') && error.retry === 'later'
+    assert.throws(() => ledger.assertOpen(), closed)
+    assert.equal(settled.length, 0)
+    for (let retry = 0; retry < 2; retry++) {
+      t.mock.timers.tick(RETRY_MS)
+      await turns()
+      assert.throws(() => ledger.assertOpen(), closed)
+    }
+    t.mock.timers.tick(RETRY_MS)
+    await turns()
+    ledger.assertOpen()
+    assert.equal(ledger.trouble, undefined)
+    assert.deepEqual(
+      settled.map(({ sopInstanceUid }) => sopInstanceUid),
+      [1, 2].map((n) => instance(n).sopInstanceUid),
+    )
+    assert.equal(catalogue.digestsKnown.length, 2)
+    assert.equal(warnings.length, 2, 'one word when it fails, one when it has caught up')
+    t.mock.timers.tick(10 * RETRY_MS)
+    await turns()
+    assert.equal(settled.length, 2, 'nothing is settled twice')
+  })
+
+  test('a second failure after it has caught up is made good too', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] })
+    const { catalogue, settled, ledger } = makeLedger()
+    for (const n of [1, 2]) {
+      catalogue.fails = 1
+      await assert.rejects(ledger.record(instance(n)))
+      t.mock.timers.tick(RETRY_MS)
+      await turns()
+      assert.equal(settled.length, n)
+      ledger.assertOpen()
+    }
+  })
+
+  test('a closed ledger is silent', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] })
+    const { catalogue, ledger } = makeLedger()
+    catalogue.fails = 1
+    await assert.rejects(ledger.record(instance(1)))
+    const record = mock.method(catalogue, 'record')
+    ledger.close()
+    t.mock.timers.tick(5 * RETRY_MS)
+    await turns()
+    assert.equal(record.mock.callCount(), 0)
+  })
+})
