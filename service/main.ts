@@ -56,6 +56,7 @@ export class Node {
         log: this.#log,
         metrics: this.#metrics,
         notReady: () => this.#notReady(),
+        degraded: () => this.#degraded(),
       })
       this.#app = app
       const url = await this.#listen(app)
@@ -85,11 +86,17 @@ export class Node {
   }
 
   #notReady(): string[] {
-    if (this.#state !== 'ready') return [this.#state]
-    const { ledger, landing } = this.#archive as Archive
+    return this.#state === 'ready' ? [] : [this.#state]
+  }
+
+  /** Reads go on; a load balancer must not take the node away for that. */
+  #degraded(): string[] {
+    if (!this.#archive) return []
+    const { ledger, landing } = this.#archive
     const reasons: string[] = []
-    if (ledger.trouble) reasons.push(ledger.trouble)
-    if (landing.space.bytesFree <= landing.space.reserveBytes) reasons.push('the landing is full')
+    if (ledger.trouble) reasons.push(`nothing can be stored: ${ledger.trouble}`)
+    if (landing.space.bytesFree <= landing.space.reserveBytes)
+      reasons.push('nothing can be stored: the landing is full')
     return reasons
   }
 
@@ -152,12 +159,11 @@ export class Node {
       status: async () => {
         await landing.space.refresh()
         const { bytesFree, bytesTotal, reserveBytes } = landing.space
-        const reasons = this.#notReady()
         return {
           version: VERSION,
           startedAt: this.#startedAt,
-          ready: reasons.length === 0,
-          reasons,
+          ready: this.#state === 'ready',
+          degraded: this.#degraded(),
           catalogue: { dialect: catalogue.dialect, ...(await catalogue.totals()) },
           landing: { bytesFree, bytesTotal, reserveBytes },
           dimse: this.#addresses?.dimse ?? null,

@@ -9,20 +9,20 @@ interface Status {
   version: string
   startedAt: string
   ready: boolean
-  reasons: string[]
+  degraded: string[]
   catalogue: { dialect: string; studies: number; series: number; instances: number; conflicts: number; bytes: number }
   landing: { bytesFree: number; bytesTotal: number; reserveBytes: number }
 }
 
 export function addStatusVerbs(program: Command, done: Done): void {
   withConfig(program.command('status'))
-    .description('how the node is and what it holds; exit status 1 when it is not ready')
+    .description('how the node is and what it holds; exit status 1 when it cannot do all its work')
     .option('--url <url>', 'of the node; default: the one that runs on the data folder. Its token: FIRN_TOKEN')
     .option('--json', 'print as JSON')
     .action(async (options: Options) => {
       const status = (await ask(options, '/api/v1/status')) as Status
       print(options.json, status, () => table(status))
-      done(status.ready ? EXIT.yes : EXIT.no)
+      done(status.ready && status.degraded.length === 0 ? EXIT.yes : EXIT.no)
     })
 }
 
@@ -45,10 +45,10 @@ async function ask(options: Options, path: string): Promise<unknown> {
   throw new Failure(EXIT.failed, `the node at ${url} says ${response.status}: ${await response.text()}`)
 }
 
-function table({ version, startedAt, ready, reasons, catalogue, landing }: Status): string {
+function table({ version, startedAt, degraded, catalogue, landing }: Status): string {
   const share = Math.round((100 * landing.bytesFree) / Math.max(1, landing.bytesTotal))
   const rows: [string, string][] = [
-    ['node', `${ready ? 'ready' : `not ready: ${reasons.join('; ')}`}, version ${version}, since ${startedAt}`],
+    ['node', `${degraded.length === 0 ? 'ready' : degraded.join('; ')}, version ${version}, since ${startedAt}`],
     ['holds', `${catalogue.studies} studies, ${catalogue.series} series, ${catalogue.instances} instances`],
     ['bytes', size(catalogue.bytes)],
     ['conflicts', `${catalogue.conflicts} copies with other bytes under the same UID`],

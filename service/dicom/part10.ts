@@ -106,7 +106,12 @@ export function parseHeader(file: Buffer): Header {
 
 /** Files without (0002,0010) exist; a plausible VR after the first tag tells explicit from implicit. */
 function guessTransferSyntax(file: Buffer, offset: number): string {
-  return /^[A-Z]{2}$/.test(file.toString('latin1', offset + 4, offset + 6)) ? EXPLICIT_LITTLE : IMPLICIT_LITTLE
+  return startsExplicit(file, offset) ? EXPLICIT_LITTLE : IMPLICIT_LITTLE
+}
+
+/** Data sets exist that are implicit whatever their transfer syntax says. */
+function startsExplicit(bytes: Buffer, offset: number): boolean {
+  return /^[A-Z]{2}$/.test(bytes.toString('latin1', offset + 4, offset + 6))
 }
 
 /** Inflates as much as there is of a raw deflate stream, up to a bound; what is damaged or cut off is left out. */
@@ -143,7 +148,7 @@ function parseUntil(bytes: Buffer, offset: number, transferSyntaxUid: string, un
   const stream = new dicomParser.ByteStream(parser, bytes, offset)
   let failed = false
   try {
-    if (transferSyntaxUid === IMPLICIT_LITTLE) {
+    if (transferSyntaxUid === IMPLICIT_LITTLE || !startsExplicit(bytes, offset)) {
       const vrCallback = (tag: string) => vrOf(tag.slice(1).toUpperCase()) as string
       dicomParser.parseDicomDataSetImplicit(dataSet, stream, bytes.length, { untilTag, vrCallback })
     } else {
@@ -212,7 +217,7 @@ export function admit(header: Header, whole: boolean): InstanceIdentifiers {
   }
   for (const key of Object.keys(NAMES) as (keyof InstanceIdentifiers)[]) {
     if (!isUid(identifiers[key] ?? '')) {
-      throw new ArchiveError('invalid_identifier', `${NAMES[key]} is no UID: only digits and dots, at most 64`)
+      throw new ArchiveError('invalid_identifier', `${NAMES[key]} is no UID: at most 64 digits and dots`)
     }
   }
   return identifiers as InstanceIdentifiers

@@ -3,9 +3,11 @@ import { test } from 'node:test'
 import { transferSyntax, transferSyntaxes } from './transfer-syntaxes.ts'
 import { isStorageSopClass, isUid, sopClassName, storageSopClasses } from './uids.ts'
 
-test('UIDs are digits and dots, at most 64', () => {
-  for (const uid of ['1.2.840.10008.1.2', '1', '1.02.3', '2.25.'.padEnd(64, '1')]) assert.equal(isUid(uid), true, uid)
-  for (const uid of ['', '1.2 ', '1.2\n', 'a.b', '1/2', '2.25.'.padEnd(65, '1')]) assert.equal(isUid(uid), false, uid)
+test('UIDs are what real files have in their place, at most 64 characters, and safe in paths', () => {
+  for (const uid of ['1.2.840.10008.1.2', '1', '1.02.3', '2.25.'.padEnd(64, '1'), '0fe1c2a4', 'a.b'])
+    assert.equal(isUid(uid), true, uid)
+  for (const uid of ['', '1.2 ', '1.2\n', '.', '..', '.1', '1/2', '1\\2', '1,2', '2.25.'.padEnd(65, '1')])
+    assert.equal(isUid(uid), false, uid)
 })
 
 test('storage SOP Classes', () => {

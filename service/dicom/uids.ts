@@ -1,10 +1,11 @@
 import { STORAGE_SOP_CLASS_LINES } from './storage-sop-classes.ts'
 
-const UID = /^[0-9.]{1,64}$/
+const UID = /^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$/
 
 /**
- * Whether a text will do as a UID: 1 to 64 of digits and dots. Lenient on purpose (PS3.5 9.1 forbids leading zeros and
- * empty components, which real files have); safe as a part of URLs.
+ * Whether a text will do as a UID. Lenient on purpose: what real files have in place of UIDs (PS3.5 9.1), leading zeros,
+ * empty components and hexadecimal digests included. 1 to 64 characters that mean nothing to a path, a URL or a list; the
+ * first one is a digit or a letter, so that it is never `..`.
  */
 export function isUid(text: string): boolean {
   return UID.test(text)

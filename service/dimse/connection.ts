@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import { AbortReason, encodePdvHeader, PDV_COMMAND, PDV_LAST, PduError } from './pdu.ts'
 import { PduReader, type PduSink } from './pdu-reader.ts'
+import { acknowledgeNow } from './quick-ack.ts'
 
 /** A P-DATA-TF that Firn sends is never larger, whatever the peer allows. */
 const SENT_PDU_BYTES_MAX = 262_144
@@ -8,6 +9,8 @@ const SENT_PDU_BYTES_MAX = 262_144
 const BATCH_BYTES = 524_288
 /** So many bytes count as progress of a peer that sends; fewer don't keep an association alive. */
 const PROGRESS_BYTES = 4096
+/** A piece of a command: its sender may wait for our acknowledgement before it goes on. */
+const SMALL_BYTES = 1024
 
 export interface ConnectionOwner extends PduSink {
   /** The peer broke the protocol. */
@@ -153,6 +156,7 @@ export class Connection {
   #onData(chunk: Buffer): void {
     this.#progressBytes += chunk.length
     if (this.#progressBytes >= PROGRESS_BYTES) this.progressed()
+    if (chunk.length < SMALL_BYTES) acknowledgeNow(this.socket)
     this.#guard(() => this.#reader.push(chunk))
   }
 

@@ -14,7 +14,7 @@ export interface ApiContext extends DicomWebContext {
   status(): Promise<z.output<typeof statusSchema>>
 }
 
-const uid = z.string().regex(/^[0-9][0-9.]{0,63}$/)
+const uid = z.string().max(64)
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
 const timestamp = z.string().describe('ISO 8601, UTC')
 const count = z.int().min(0)
@@ -51,7 +51,7 @@ export const statusSchema = z.object({
   version: z.string(),
   startedAt: timestamp,
   ready: z.boolean(),
-  reasons: z.array(z.string()).describe('why the node is not ready'),
+  degraded: z.array(z.string()).describe('what the node cannot do although it serves'),
   catalogue: z.object({
     dialect: z.enum(['sqlite', 'postgres']),
     patients: count,

@@ -31,8 +31,10 @@ export interface AppOptions {
   tokens: Tokens
   log: Logger
   metrics: HttpMetrics
-  /** Why the node can't take work now; empty when it can. */
+  /** Why the node can't serve now; empty when it can. */
   notReady(): string[]
+  /** What it can't do although it serves, such as storing on a full disk. */
+  degraded(): string[]
 }
 
 /** The HTTP side of a node. Answers `/health` at once, everything else when `open` has given it the use cases. */
@@ -78,7 +80,7 @@ export class App {
   }
 
   #build(): Express {
-    const { config, tokens, authRequired, notReady } = this.#options
+    const { config, tokens, authRequired, notReady, degraded } = this.#options
     const app = express()
     app.disable('x-powered-by')
     app.disable('etag')
@@ -89,7 +91,8 @@ export class App {
     app.get('/health/live', (_req, res) => void res.json({ status: 'live' }))
     app.get('/health/ready', (_req, res) => {
       const reasons = notReady()
-      res.status(reasons.length > 0 ? 503 : 200).json({ status: reasons.length > 0 ? 'not ready' : 'ready', reasons })
+      const ready = reasons.length === 0
+      res.status(ready ? 200 : 503).json({ status: ready ? 'ready' : 'not ready', reasons, degraded: degraded() })
     })
     app.use(
       rateLimit({ windowMs: 60_000, limit: config.requestsPerMinute, standardHeaders: true, legacyHeaders: false }),

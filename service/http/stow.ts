@@ -47,7 +47,8 @@ function boundaryOf(req: Request): string {
   if (type?.type !== 'multipart/related' || (partType !== undefined && partType.toLowerCase() !== DICOM)) {
     throw new ArchiveError('unsupported', `send multipart/related; type="${DICOM}"`)
   }
-  if (boundary === undefined || !/^[\x20-\x7e]{1,70}$/.test(boundary)) {
+  // RFC 2046 allows 70 characters; Orthanc sends 73.
+  if (boundary === undefined || !/^[\x20-\x7e]{1,200}$/.test(boundary)) {
     throw new ArchiveError('invalid_request', 'the content type has no usable boundary')
   }
   return boundary

@@ -35,7 +35,10 @@ export async function connect(options: DatabaseOptions): Promise<Database> {
     return database
   } catch (error) {
     await database.close()
-    throw error
+    const where = options.url === undefined ? options.file : new URL(options.url).host
+    throw new Error(`the catalogue (${database.dialect}, ${where}) can't be opened: ${(error as Error).message}`, {
+      cause: error,
+    })
   }
 }
 
@@ -72,6 +75,7 @@ function sqlite(filename: string, connections: number): Knex {
   ]
   return createKnex({
     client: 'sqlite3',
+    log: SILENT,
     connection: { filename },
     useNullAsDefault: true,
     pool: {
@@ -87,6 +91,7 @@ function sqlite(filename: string, connections: number): Knex {
 function openPostgres(url: string): Database {
   const knex = createKnex({
     client: 'pg',
+    log: SILENT,
     connection: url,
     pool: {
       min: 0,
@@ -101,5 +106,8 @@ function openPostgres(url: string): Database {
   })
   return { dialect: 'postgres', write: knex, read: knex, close: () => knex.destroy() }
 }
+
+/** Knex writes to the console what it also throws. */
+const SILENT = { warn() {}, error() {}, deprecate() {}, debug() {} }
 
 type PoolDone = (error: Error | null, connection: unknown) => void
