@@ -69,7 +69,8 @@ async function attack(
   const worker = async (own: Random) => {
     while (sent < inputs && firn.alive && problems.length < 100) {
       try {
-        sent += await own.pick(fuzzers)(firn, own)
+        const count = await own.pick(fuzzers)(firn, own)
+        sent += count
       } catch (error) {
         problems.push(`${error instanceof Error ? error.message : error}`)
       }
