@@ -174,7 +174,7 @@ describe('an instance is refused', () => {
     options: DicomOptions = { seed: 'refused' },
   ): Promise<unknown> {
     const folder = tempDir('refused')
-    const site = await openSite(folder, new MemoryCatalogue())
+    const site = await openSite(folder, new MemoryCatalogue(), { limits: { ingestBufferBytes: MIB } })
     let reason: unknown
     const work = site.receiver.receive({ ...incoming, source: SOURCE })
     await assert.rejects(within('a refusal', 20_000, work), (error) => {
@@ -248,7 +248,7 @@ describe('an instance is refused', () => {
   })
 
   test('senders who stall hold up nobody else', async () => {
-    const site = await openSite(tempDir('stalled'), new MemoryCatalogue())
+    const site = await openSite(tempDir('stalled'), new MemoryCatalogue(), { limits: { ingestBufferBytes: MIB } })
     let goOn = (): void => undefined
     const never = new Promise<void>((resolve) => {
       goOn = resolve

@@ -1,4 +1,5 @@
 /** What unit and property tests of the core share: real instances, bodies in chunks, and one site put together by hand. */
+import './ts-workers.ts'
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { KnexCatalogue } from '../../service/catalogue/knex/catalogue.ts'
@@ -101,7 +102,7 @@ export class MemoryCatalogue implements CatalogueWriter {
 export const LIMITS: ReceiverOptions['limits'] = {
   instanceBytesMax: 4 * 1024 * 1024,
   bufferedInstanceBytesMax: 256 * 1024,
-  ingestBufferBytes: 1024 * 1024,
+  ingestBufferBytes: 8 * 1024 * 1024,
   headerBytesMax: 1024 * 1024,
 }
 
