@@ -1,0 +1,60 @@
+/** What the documents say of commands, keys and files, checked against the code. */
+import assert from 'node:assert/strict'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { describe, test } from 'node:test'
+import { CONFIGURATION_PAGE, withTable } from '../scripts/config-docs.ts'
+import { loadConfig } from '../service/config/load.ts'
+
+const root = path.join(import.meta.dirname, '..')
+const pages = [
+  'README.md',
+  'CONTRIBUTING.md',
+  ...readdirSync(path.join(root, 'docs'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => path.join('docs', name)),
+]
+const read = (page: string) => readFileSync(path.join(root, page), 'utf8')
+
+describe('documents', () => {
+  test('the table of configuration keys is current', () => {
+    const page = readFileSync(CONFIGURATION_PAGE, 'utf8')
+    assert.equal(page, withTable(page), 'run: node --import tsx scripts/config-docs.ts')
+  })
+
+  test('examples of the configuration are valid', (t) => {
+    const examples = pages.flatMap((page) =>
+      [...read(page).matchAll(/```yaml\n(.*?)```/gs)].map(([, yaml]) => yaml as string),
+    )
+    assert.ok(examples.length > 0)
+    const folder = mkdtempSync(path.join(tmpdir(), 'firn-docs-'))
+    t.after(() => rmSync(folder, { recursive: true }))
+    for (const yaml of examples) {
+      writeFileSync(path.join(folder, 'firn.yaml'), yaml)
+      assert.doesNotThrow(() => loadConfig({ file: path.join(folder, 'firn.yaml') }), yaml)
+    }
+  })
+
+  test('every link leads to a file', () => {
+    const broken = pages.flatMap((page) =>
+      [...read(page).matchAll(/\]\(([^)#]+)(#[^)]*)?\)/g)]
+        .map(([, target]) => target as string)
+        .filter((target) => !/^[a-z]+:/.test(target))
+        .filter((target) => !existsSync(path.join(root, path.dirname(page), target)))
+        .map((target) => `${page}: ${target}`),
+    )
+    assert.deepEqual(broken, [])
+  })
+
+  test('every source file that is named is there', () => {
+    const named = /`((?:service|test|scripts|bench|bin)\/[\w./-]+\.(?:ts|mjs|cjs|sh))`/g
+    const missing = pages.flatMap((page) =>
+      [...read(page).matchAll(named)]
+        .map(([, file]) => file as string)
+        .filter((file) => !existsSync(path.join(root, file)))
+        .map((file) => `${page}: ${file}`),
+    )
+    assert.deepEqual(missing, [])
+  })
+})
