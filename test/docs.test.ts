@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { describe, test } from 'node:test'
 import { CONFIGURATION_PAGE, withTable } from '../scripts/config-docs.ts'
+import { keyFor } from '../service/catalogue/knex/keys.ts'
 import { loadConfig } from '../service/config/load.ts'
+import { LEVEL_TAGS } from '../service/dicom/levels.ts'
 
 const root = path.join(import.meta.dirname, '..')
 const pages = [
@@ -15,6 +17,8 @@ const pages = [
     .filter((name) => name.endsWith('.md'))
     .map((name) => path.join('docs', name)),
 ]
+const LEVELS = ['patient', 'study', 'series', 'instance'] as const
+
 const read = (page: string) => readFileSync(path.join(root, page), 'utf8')
 
 describe('documents', () => {
@@ -56,5 +60,21 @@ describe('documents', () => {
         .map((file) => `${page}: ${file}`),
     )
     assert.deepEqual(missing, [])
+  })
+
+  test('the conformance statement lists exactly the keys that are matched at each level', () => {
+    const section = read('docs/conformance-statement.md').split('### 5.1 Keys')[1]?.split('\n\n| matching ')[0] ?? ''
+    const listed = new Map<string, number>()
+    let level = -1
+    for (const [, name, , tags] of section.matchAll(/^\| (\w*) ?\| ([\w >]+) \| ([(),0-9A-F >]+) \|/gm)) {
+      if (name) level = LEVELS.indexOf(name as (typeof LEVELS)[number])
+      listed.set((tags as string).replace(/[(),\s]/g, '').replace('>', '.'), level)
+    }
+    assert.ok(listed.size > 20, 'the table was not found')
+    const candidates = [...listed.keys(), ...Object.values(LEVEL_TAGS).flat()]
+    for (const path of candidates) {
+      const from = LEVELS.findIndex((each) => keyFor(each, path.split('.')) !== undefined)
+      assert.equal(from, listed.get(path) ?? -1, `${path}: matched from level ${LEVELS[from] ?? 'none'} down`)
+    }
   })
 })
