@@ -34,7 +34,7 @@ function corpus(): CorpusFile[] {
     .flatMap((name) => {
       const bytes = readFileSync(path.join(folder, name))
       try {
-        const header = parseHeader(bytes)
+        const header = parseHeader(bytes, true)
         return [
           { name: path.basename(name), header, bytes: header.inflated ? Buffer.from(header.dataSet.byteArray) : bytes },
         ]

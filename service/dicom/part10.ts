@@ -80,9 +80,10 @@ function uidAt(file: Buffer, offset: number, length: number): string {
  * `identifiers` and `complete`.
  *
  * @param file the file's first bytes, or all of it
+ * @param whole it is all of it: where a parse ends without fault, nothing is missing
  * @throws ArchiveError `not_dicom` without preamble and prefix (PS3.10 7.1), `dicomdir`
  */
-export function parseHeader(file: Buffer): Header {
+export function parseHeader(file: Buffer, whole: boolean): Header {
   if (file.length < PREAMBLE_BYTES || file.toString('latin1', 128, 132) !== 'DICM') {
     throw new ArchiveError('not_dicom', 'not a DICOM file: no "DICM" after a preamble of 128 bytes')
   }
@@ -93,14 +94,14 @@ export function parseHeader(file: Buffer): Header {
   const transferSyntaxUid = meta.transferSyntaxUid || guessTransferSyntax(file, meta.dataSetOffset)
   const inflated = transferSyntaxUid === DEFLATED || DEFLATED_JPIP.includes(transferSyntaxUid)
   const bytes = inflated ? inflateBeginning(file.subarray(meta.dataSetOffset)) : file
-  const { dataSet, complete } = parseDataSet(bytes, inflated ? 0 : meta.dataSetOffset, transferSyntaxUid)
+  const { dataSet, end } = parseDataSet(bytes, inflated ? 0 : meta.dataSetOffset, transferSyntaxUid)
   return {
     identifiers: identifiersOf(dataSet),
     transferSyntaxUid,
     dataSetOffset: meta.dataSetOffset,
     dataSet,
     inflated,
-    complete: complete && !meta.cut,
+    complete: end === 'pixels' || (end === 'end' && whole && !meta.cut),
   }
 }
 
@@ -129,22 +130,28 @@ function inflateBeginning(deflated: Buffer): Buffer {
   return Buffer.alloc(0)
 }
 
-function parseDataSet(bytes: Buffer, offset: number, transferSyntaxUid: string) {
+interface Parsed {
+  dataSet: dicomParser.DataSet
+  /** Why parsing ended: pixel data was reached, the bytes' end between two elements, or anything else. */
+  end: 'pixels' | 'end' | 'cut'
+}
+
+function parseDataSet(bytes: Buffer, offset: number, transferSyntaxUid: string): Parsed {
   const first = parseUntil(bytes, offset, transferSyntaxUid, PIXEL_DATA)
   const stop = secondStop(first.dataSet)
   if (stop === undefined) return first
   const second = parseUntil(bytes, offset, transferSyntaxUid, stop)
   readOffsetTables(second.dataSet)
-  return { ...second, complete: PIXEL_DATA in second.dataSet.elements }
+  return { ...second, end: PIXEL_DATA in second.dataSet.elements ? 'pixels' : 'cut' }
 }
 
-function parseUntil(bytes: Buffer, offset: number, transferSyntaxUid: string, untilTag: string) {
+function parseUntil(bytes: Buffer, offset: number, transferSyntaxUid: string, untilTag: string): Parsed {
   const parser =
     transferSyntaxUid === EXPLICIT_BIG ? dicomParser.bigEndianByteArrayParser : dicomParser.littleEndianByteArrayParser
   // The constructor is exported but missing from the library's types.
   const dataSet = new DataSet(parser, bytes, {})
   dataSet.warnings = []
-  if (offset >= bytes.length) return { dataSet, complete: false }
+  if (offset >= bytes.length) return { dataSet, end: 'cut' }
   const stream = new dicomParser.ByteStream(parser, bytes, offset)
   let failed = false
   try {
@@ -158,9 +165,8 @@ function parseUntil(bytes: Buffer, offset: number, transferSyntaxUid: string, un
     // What was parsed before the fault stands; whether it suffices is for admission to say.
     failed = true
   }
-  const pixels = dropCutElements(dataSet, bytes.length)
-  const complete = pixels || (!failed && stream.position <= bytes.length)
-  return { dataSet, complete }
+  if (dropCutElements(dataSet, bytes.length)) return { dataSet, end: 'pixels' }
+  return { dataSet, end: failed || stream.position > bytes.length ? 'cut' : 'end' }
 }
 
 /** True when pixel data was reached, whose bytes are never needed here. */

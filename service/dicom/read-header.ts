@@ -20,7 +20,7 @@ export async function readHeader(
     const pieces = [bytes]
     for await (const piece of read(bytes.length, end)) pieces.push(piece)
     bytes = Buffer.concat(pieces)
-    const header = parseHeader(bytes)
+    const header = parseHeader(bytes, end === fileBytes)
     if (header.complete || end === last) return { header, whole: end === fileBytes }
   }
 }

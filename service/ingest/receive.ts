@@ -67,11 +67,11 @@ export class Receiver implements Receive {
   async #header(beginning: Beginning): Promise<Header> {
     const first = beginning.chunks[0]
     if (first && first.length >= FIRST_LOOK_BYTES) {
-      const header = parseHeader(first)
+      const header = parseHeader(first, false)
       if (header.complete && !isShort(header)) return header
     }
     for (;;) {
-      const header = parseHeader(beginning.joined())
+      const header = parseHeader(beginning.joined(), beginning.whole)
       const want = Math.min(beginning.sizeBytes * 2, this.#options.limits.headerBytesMax)
       if (!isShort(header) || beginning.whole || beginning.sizeBytes >= want) return header
       if (!(await beginning.readUpTo(want))) {

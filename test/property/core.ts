@@ -52,7 +52,7 @@ export function memberOf(file: Buffer, options: DicomOptions): Member {
 /** What the landing hands to the catalogue for a file, wherever it says that its bytes are. */
 export function described(options: DicomOptions, over: Partial<NewInstance> = {}): NewInstance {
   const file = dicomFile(options)
-  const header = parseHeader(file)
+  const header = parseHeader(file, true)
   const landed = {
     ...admit(header, true),
     sha256: sha256(file),
