@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { ArchiveError } from '../errors.ts'
 import type { MemoryGate } from './gate.ts'
 
@@ -15,6 +16,7 @@ export class Beginning {
   whole = false
   readonly #rest: AsyncIterator<Buffer>
   readonly #gate: MemoryGate
+  readonly #hash = createHash('sha256')
   #gatedBytes = 0
 
   constructor(body: AsyncIterable<Buffer>, gate: MemoryGate) {
@@ -32,6 +34,7 @@ export class Beginning {
       }
       this.chunks.push(chunk)
       this.sizeBytes += chunk.length
+      this.#hash.update(chunk)
       if (!(await this.#account())) return false
     }
     return true
@@ -52,6 +55,11 @@ export class Beginning {
     } catch (error) {
       throw bodyFailed(error)
     }
+  }
+
+  /** Digest of a body that was read whole; to be asked for once. */
+  sha256(): string {
+    return this.#hash.digest('hex')
   }
 
   joined(): Buffer {

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import type { CatalogueWriter, LandingLocation, NewInstance } from '../catalogue/ports.ts'
 import { describeInstance, integerOf } from '../dicom/describe.ts'
 import { admit, type Header, parseHeader } from '../dicom/part10.ts'
@@ -46,13 +45,16 @@ export class Receiver implements Receive {
     const beginning = new Beginning(incoming.body, this.#gate)
     let identifiers: Partial<InstanceIdentifiers> = {}
     try {
-      // What doesn't fit into memory, now or at all, streams into a segment of its own.
-      await beginning.readUpTo(this.#options.limits.bufferedInstanceBytesMax + 1)
       const header = await this.#header(beginning)
       identifiers = header.identifiers
       const admitted = admit(header, beginning.whole)
       assertExpected(admitted, incoming.expected ?? {})
-      const work = () => this.#land(incoming, beginning, header, admitted)
+      // Asked for while the rest of the instance is still coming.
+      const known = this.#options.catalogue.digests(admitted.sopInstanceUid)
+      known.catch(() => undefined)
+      // What doesn't fit into memory, now or at all, streams into a segment of its own.
+      await beginning.readUpTo(this.#options.limits.bufferedInstanceBytesMax + 1)
+      const work = async () => this.#land(incoming, beginning, header, admitted, await known)
       return await this.#locks.run(admitted.sopInstanceUid, work)
     } catch (error) {
       await beginning.abandon()
@@ -63,20 +65,17 @@ export class Receiver implements Receive {
     }
   }
 
-  /** Looks at the first chunk, then at all that was read, then at more of a large instance if its header is that long. */
+  /** The first chunk usually holds the whole header; further ones are read while identifiers are missing. */
   async #header(beginning: Beginning): Promise<Header> {
-    const first = beginning.chunks[0]
-    if (first && first.length >= FIRST_LOOK_BYTES) {
-      const header = parseHeader(first, false)
-      if (header.complete && !isShort(header)) return header
-    }
-    for (;;) {
-      const header = parseHeader(beginning.joined(), beginning.whole)
-      const want = Math.min(beginning.sizeBytes * 2, this.#options.limits.headerBytesMax)
-      if (!isShort(header) || beginning.whole || beginning.sizeBytes >= want) return header
+    const { bufferedInstanceBytesMax, headerBytesMax } = this.#options.limits
+    for (let want = FIRST_LOOK_BYTES; ; want = Math.min(beginning.sizeBytes * 8, headerBytesMax)) {
       if (!(await beginning.readUpTo(want))) {
         throw new ArchiveError('busy', 'no memory for so long a header now; send the instance again later')
       }
+      const header = parseHeader(beginning.joined(), beginning.whole)
+      // What a small instance has behind a cut header is worth waiting for: it is read anyway.
+      const enough = header.complete || beginning.sizeBytes > bufferedInstanceBytesMax
+      if (beginning.whole || (enough && !isShort(header)) || want === headerBytesMax) return header
     }
   }
 
@@ -85,10 +84,11 @@ export class Receiver implements Receive {
     beginning: Beginning,
     header: Header,
     identifiers: InstanceIdentifiers,
+    known: readonly string[],
   ): Promise<Receipt> {
     const landed = beginning.whole
-      ? await this.#landBuffered(incoming, beginning, identifiers)
-      : await this.#landStreamed(incoming, beginning, identifiers)
+      ? await this.#landBuffered(incoming, beginning, identifiers, known)
+      : await this.#landStreamed(incoming, beginning, identifiers, known)
     const { sha256, sizeBytes, receivedAt, location } = landed
     const receipt = { ...identifiers, sha256, sizeBytes }
     if (!location) return { ...receipt, outcome: 'duplicate' }
@@ -96,12 +96,14 @@ export class Receiver implements Receive {
     return { ...receipt, outcome: await this.#options.ledger.record(instance) }
   }
 
-  async #landBuffered({ source }: Incoming, beginning: Beginning, identifiers: InstanceIdentifiers): Promise<Landed> {
-    const hash = createHash('sha256')
-    for (const chunk of beginning.chunks) hash.update(chunk)
-    const sha256 = hash.digest('hex')
+  async #landBuffered(
+    { source }: Incoming,
+    beginning: Beginning,
+    identifiers: InstanceIdentifiers,
+    known: readonly string[],
+  ): Promise<Landed> {
     const { sizeBytes } = beginning
-    const known = await this.#options.catalogue.digests(identifiers.sopInstanceUid)
+    const sha256 = beginning.sha256()
     const receivedAt = new Date().toISOString()
     if (known.includes(sha256)) return { sha256, sizeBytes, receivedAt }
     const note = { firn: 1 as const, sha256, received: receivedAt, source }
@@ -111,8 +113,12 @@ export class Receiver implements Receive {
   }
 
   /** A large instance is on disk before its digest is known; one that was there already is dropped again. */
-  async #landStreamed({ source }: Incoming, beginning: Beginning, identifiers: InstanceIdentifiers): Promise<Landed> {
-    const known = await this.#options.catalogue.digests(identifiers.sopInstanceUid)
+  async #landStreamed(
+    { source }: Incoming,
+    beginning: Beginning,
+    identifiers: InstanceIdentifiers,
+    known: readonly string[],
+  ): Promise<Landed> {
     const receivedAt = new Date().toISOString()
     const streamed = await this.#options.landing.stream(
       { name: nameOf(identifiers), note: { firn: 1, received: receivedAt, source } },
