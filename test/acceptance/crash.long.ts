@@ -7,7 +7,6 @@ const { values } = parseArgs({ options: { rounds: { type: 'string', default: '20
 const seed = values.seed === undefined ? newSeed() : Number(values.seed)
 console.log(`seed ${seed}`)
 const summary = await crashRounds(Number(values.rounds), seed, (line) => console.log(line))
-for (const problem of summary.problems) console.log(problem)
 const { rounds, sent, acknowledged, problems } = summary
 console.log(
   `crash: ${rounds} rounds of kill -9, ${sent} instances sent, ${acknowledged} acknowledged, ${problems.length} problems (seed ${seed})`,

@@ -29,8 +29,11 @@ export async function crashRounds(rounds: number, seed: number, report: (line: s
   const firn = await Firn.start()
   const problems: string[] = []
   const summary = () => ({ seed, rounds, sent: ledger.bySop.size, acknowledged: ledger.acknowledged, problems })
-  const note = (round: number, found: string[]) =>
+  const note = (round: number, found: string[]) => {
     problems.push(...found.map((problem) => `round ${round}: ${problem}`))
+    for (const problem of found.slice(0, 10)) report(`round ${round}: ${problem}`)
+    if (found.length > 0) for (const line of warnings(firn.log).slice(-10)) report(line)
+  }
   try {
     for (let round = 1; round <= rounds; round++) {
       const before = ledger.acknowledged
@@ -55,6 +58,11 @@ export async function crashRounds(rounds: number, seed: number, report: (line: s
   } finally {
     await firn.kill()
   }
+}
+
+/** Lines of the log at level warn and above. */
+function warnings(log: string): string[] {
+  return log.split('\n').filter((line) => /^\{"level":[456]0/.test(line) && !line.includes('torn tail'))
 }
 
 async function loadAndKill(firn: Firn, random: Random, ledger: Ledger): Promise<Load> {

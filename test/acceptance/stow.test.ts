@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { Firn } from '../support/firn.ts'
 import { type Instance, instanceOfSize, makeInstance, uidsOf } from '../support/instances.ts'
@@ -139,6 +141,16 @@ describe(`STOW-RS (seed ${random.seed})`, () => {
     await assertKept(instance)
   })
 
+  it('stores the same bytes once even when they come many times at once', async () => {
+    const instance = instanceOfSize(random, 3_000_000)
+    const before = bytesIn(firn.dataDir)
+    const answers = await Promise.all(Array.from({ length: 12 }, () => stow(firn.dicomWeb, [instance.file])))
+    assert.ok(answers.every((answer) => answer.status === 200))
+    const grown = bytesIn(firn.dataDir) - before
+    assert.ok(grown < 2 * instance.file.length, `the data folder grew by ${grown} bytes`)
+    await assertKept(instance)
+  })
+
   it('keeps both of two files with one SOP Instance UID, serves the first, lists the conflict', async () => {
     const one = instanceOfSize(random, 5_000)
     const other = instanceOfSize(random, 6_000, uidsOf(one))
@@ -226,6 +238,12 @@ describe(`STOW-RS (seed ${random.seed})`, () => {
     await assertInvisible(instance)
   })
 })
+
+function bytesIn(folder: string): number {
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true })
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
+  return files.reduce((sum, file) => sum + statSync(file).size, 0)
+}
 
 async function answerOf(response: Response): Promise<{ status: number; headers: Headers; bytes: Buffer }> {
   return { status: response.status, headers: response.headers, bytes: Buffer.from(await response.arrayBuffer()) }
