@@ -1,7 +1,9 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
-import { link, mkdir, open, readFile, rename, unlink, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { existsSync } from 'node:fs'
+import { mkdir, open, readFile, rename, unlink, writeFile } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { FolderLock } from './folder-lock.ts'
+import { syncFolder } from './landing/files.ts'
 
 /** Another node uses the data folder. */
 export class FolderInUse extends Error {
@@ -26,19 +28,33 @@ export class DataFolder {
   readonly archiveId: string
   readonly landing: string
   readonly metadata: string
+  readonly #lock: FolderLock
 
-  private constructor(path: string, archiveId: string) {
+  private constructor(path: string, archiveId: string, lock: FolderLock) {
     this.path = path
     this.archiveId = archiveId
     this.landing = join(path, 'landing')
     this.metadata = join(path, 'cache', 'metadata')
+    this.#lock = lock
   }
 
-  /** Locks the folder, making it if need be. Throws FolderInUse. */
+  /** Locks the folder, making it if need be; its names are durable afterwards. Throws FolderInUse. */
   static async open(path: string): Promise<DataFolder> {
-    await mkdir(path, { recursive: true, mode: 0o750 })
-    await lock(path)
-    return new DataFolder(path, await identity(path))
+    await makeFolder(resolve(path))
+    const lock = await FolderLock.take(join(path, LOCK))
+    if (!lock) {
+      const holder = await runningNode(path)
+      const who = holder ? `process ${holder.pid} (${holder.url})` : 'another process'
+      throw new FolderInUse(`${who} uses the data folder ${path}; stop it, or give another --data`)
+    }
+    try {
+      const folder = new DataFolder(path, await identity(path), lock)
+      await makeFolder(resolve(folder.landing))
+      return folder
+    } catch (error) {
+      await lock.release()
+      throw error
+    }
   }
 
   /** Says where the node is to be found, and gives it a token for the command line. */
@@ -51,86 +67,24 @@ export class DataFolder {
 
   async close(): Promise<void> {
     await unlink(join(this.path, RUNNING)).catch(() => undefined)
-    await unlink(join(this.path, LOCK)).catch(() => undefined)
+    await this.#lock.release()
   }
 }
 
-/** The node that runs on this folder; undefined when none does. */
+/** The node that said it runs on this folder; undefined when none did, or it stopped in order. */
 export async function runningNode(path: string): Promise<RunningNode | undefined> {
   try {
-    const running = JSON.parse(await readFile(join(path, RUNNING), 'utf8')) as RunningNode
-    return isAlive(running.pid) ? running : undefined
+    return JSON.parse(await readFile(join(path, RUNNING), 'utf8')) as RunningNode
   } catch {
     return undefined
   }
 }
 
-/** A process by its number and start, since numbers come again. */
-interface Holder {
-  pid: number
-  startedAt: string
-}
-
-/** The lock's name appears whole or not at all, by link(2); one that a dead process left is taken over. */
-async function lock(path: string): Promise<void> {
-  const file = join(path, LOCK)
-  const draft = `${file}.${randomUUID()}`
-  await writeFile(draft, JSON.stringify({ pid: process.pid, startedAt: startOf(process.pid) } satisfies Holder))
-  try {
-    for (let attempt = 0; attempt < 3; attempt++) {
-      try {
-        return await link(draft, file)
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-        await breakStaleLock(path, file)
-      }
-    }
-    throw new FolderInUse(`the data folder ${path} is being locked by others; try again`)
-  } finally {
-    await unlink(draft)
-  }
-}
-
-async function breakStaleLock(path: string, file: string): Promise<void> {
-  const text = await readFile(file, 'utf8').catch(() => undefined)
-  if (text === undefined) return
-  let holder: Holder | undefined
-  try {
-    holder = JSON.parse(text)
-  } catch {
-    // Torn by a power loss: its writer is gone.
-  }
-  if (holder && isAlive(holder.pid) && startOf(holder.pid) === holder.startedAt) {
-    throw new FolderInUse(`process ${holder.pid} uses the data folder ${path}; stop it, or give another --data`)
-  }
-  // Moved away first: of two who find it stale only one gets it. Who got a lock that was new puts it back.
-  const stale = `${file}.${randomUUID()}.stale`
-  await rename(file, stale).catch(() => undefined)
-  const moved = await readFile(stale, 'utf8').catch(() => undefined)
-  if (moved !== undefined && moved !== text) await link(stale, file).catch(() => undefined)
-  await unlink(stale).catch(() => undefined)
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
-
-/** Start time in clock ticks since boot (proc(5), field 22); '' where there is no /proc. */
-function startOf(pid: number): string {
-  const path = `/proc/${pid}/stat`
-  if (!existsSync(path)) return ''
-  try {
-    const stat = readFileSync(path, 'utf8')
-    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
-    return `${boot} ${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''}`
-  } catch {
-    return ''
-  }
+/** Makes a folder whose name, and those of the folders made above it, survive power loss. */
+async function makeFolder(path: string): Promise<void> {
+  const first = await mkdir(path, { recursive: true, mode: 0o750 })
+  if (first === undefined) return
+  for (let made = path; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made))
 }
 
 /** An archive has one random name for life, which its catalogue must know too. */
@@ -147,5 +101,6 @@ async function identity(path: string): Promise<string> {
     await handle.close()
   }
   await rename(draft, file)
+  await syncFolder(path)
   return archive
 }

@@ -92,9 +92,8 @@ export class Node {
   /** Reads go on; a load balancer must not take the node away for that. */
   #degraded(): string[] {
     if (!this.#archive) return []
-    const { ledger, landing } = this.#archive
-    const reasons: string[] = []
-    if (ledger.trouble) reasons.push(`nothing can be stored: ${ledger.trouble}`)
+    const { landing, troubles } = this.#archive
+    const reasons = troubles()
     if (landing.space.bytesFree <= landing.space.reserveBytes)
       reasons.push('nothing can be stored: the landing is full')
     return reasons

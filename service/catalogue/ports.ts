@@ -90,9 +90,15 @@ export interface CatalogueWriter {
   digests(sopInstanceUid: string): Promise<readonly string[]>
   /** Makes an instance visible; one commit serves many callers. */
   record(instance: NewInstance): Promise<RecordOutcome>
+  /** The copy's bytes are to be found at another place from now on. */
+  relocate(sopInstanceUid: string, sha256: string, at: LandingLocation): Promise<void>
+  /** Resolves when the catalogue can be written. */
+  probe(): Promise<void>
   /** All instances of this segment are recorded and it gets no more: a start need not replay it. */
   segmentComplete(segment: number): Promise<void>
   completeSegments(): Promise<ReadonlySet<number>>
+  /** Every segment that an instance refers to, ascending, with the highest offset in it. */
+  usedSegments(): AsyncIterable<{ segment: number; lastOffset: number }>
 }
 
 /** One entry of the change feed. It stands on its own: it survives what it speaks of. */
@@ -124,6 +130,8 @@ export interface CatalogueTotals {
 
 /** What Firn's own API reads. */
 export interface CatalogueJournal {
+  /** Changes when numbers of changes begin anew or may have been given out twice: who follows the feed starts again. */
+  readonly epoch: string
   /** Changes with `seq` > since, at most `limit`. */
   changes(since: number, limit: number): Promise<Change[]>
   /** Newest first; `before` continues a listing. */

@@ -9,6 +9,8 @@ import { addTokenVerbs } from './token.ts'
 
 /** The `firn` command. Resolves with its exit status: 0 yes, 1 no, 2 wrong usage, 3 failed. */
 export async function main(argv: readonly string[]): Promise<number> {
+  // Patients' data is for this user and its group.
+  process.umask(0o027)
   const program = new Command('firn')
     .description('Long-term archive for medical images')
     .version(VERSION)

@@ -22,9 +22,10 @@ export function addOfflineVerbs(program: Command, done: Done): void {
       print(
         options.json,
         report,
-        () => `rebuilt from ${report.segments} segments: ${report.replayed} instances, ${report.damaged} damaged`,
+        () =>
+          `rebuilt from ${report.segments} segments: ${report.replayed} instances, ${report.damaged} damaged, ${report.refused} refused`,
       )
-      done(report.damaged === 0 ? EXIT.yes : EXIT.no)
+      done(report.damaged + report.refused === 0 ? EXIT.yes : EXIT.no)
     })
   withConfig(program.command('verify'))
     .description('read everything in the landing again and compare digests; also while the node runs')
@@ -53,8 +54,10 @@ async function rebuild(config: Config, force: boolean) {
     const landing = await Landing.open({ folder: folder.landing, ...config.landing })
     await catalogue.clear()
     await catalogue.setArchiveId(folder.archiveId)
-    const report = await replayInto(catalogue, landing, config, log, new Set(), (sofar, total) => {
-      progress(`${sofar.segments} of ${total} segments, ${sofar.replayed} instances`)
+    const report = await replayInto(catalogue, landing, config, log, {
+      skip: new Set(),
+      knownOffsets: undefined,
+      progress: (sofar, total) => progress(`${sofar.segments} of ${total} segments, ${sofar.replayed} instances`),
     })
     await landing.close()
     return report

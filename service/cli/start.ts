@@ -19,13 +19,17 @@ export function addStart(program: Command, done: Done): void {
     })
 }
 
+const SAME_SIGNAL_MS = 300
+
 /** The first signal stops in order; the second one at once. */
 function stopOnSignal(node: Node): Promise<void> {
   return new Promise((resolve, reject) => {
-    let stopping = false
+    let stoppingSince: number | undefined
     const onSignal = (): void => {
-      if (stopping) process.exit(130)
-      stopping = true
+      // Ctrl-C reaches this process from the terminal and from npm: one and the same wish.
+      if (stoppingSince !== undefined && performance.now() - stoppingSince > SAME_SIGNAL_MS) process.exit(130)
+      if (stoppingSince !== undefined) return
+      stoppingSince = performance.now()
       node.stop().then(resolve, reject)
     }
     process.on('SIGTERM', onSignal)

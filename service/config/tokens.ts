@@ -39,6 +39,9 @@ export class Tokens {
 
   /** The token's text is given once and kept nowhere. */
   async create(name: string, roles: readonly Role[]): Promise<{ token: Token; text: string }> {
+    if (!/^[\x21-\x7e][\x20-\x7e]{0,63}$/.test(name)) {
+      throw new RangeError('a token has a name of 1 to 64 printable ASCII characters')
+    }
     await this.#refresh()
     const id = randomBytes(6).toString('hex')
     const secret = randomBytes(32).toString('base64url')

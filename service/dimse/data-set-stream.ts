@@ -6,6 +6,8 @@ export interface Flow {
   room(): void
 }
 
+const FRAGMENT_COST_BYTES = 256
+
 /**
  * A data set while it arrives: iterated once, it gives the fragments as they came (subarrays of the socket's chunks, no
  * copies). The queue is bounded: `flow.full()` stops the reading of the socket. Iteration throws ArchiveError `aborted`
@@ -36,7 +38,8 @@ export class IncomingDataSet implements AsyncIterable<Buffer> {
     if (last) this.#complete = true
     if (bytes.length > 0 && !this.#discarding) {
       this.#queue.push(bytes)
-      this.#queuedBytes += bytes.length
+      // A buffer costs some 100 bytes beside its own: a peer that sends two at a time must not get that for nothing.
+      this.#queuedBytes += Math.max(bytes.length, FRAGMENT_COST_BYTES)
       if (this.#queuedBytes >= this.#queueBytesMax && !this.#isFull && !last) {
         this.#isFull = true
         this.#flow.full()

@@ -98,12 +98,13 @@ const ROUTES = [
     role: 'read',
     query: z.object({ since: z.coerce.number().int().min(0).default(0), limit: pageSize }),
     answer: z.object({
+      epoch: z.string().describe('another one than before: numbers began anew, follow the feed from 0 again'),
       changes: z.array(changeSchema),
       next: count.describe('pass as `since` to go on from here'),
     }),
     async handle({ catalogue }, { since, limit }) {
       const changes = await catalogue.changes(since, limit)
-      return { changes, next: changes.at(-1)?.seq ?? since }
+      return { epoch: catalogue.epoch, changes, next: changes.at(-1)?.seq ?? since }
     },
   }),
   route({

@@ -2,22 +2,31 @@ import type { CatalogueWriter, NewInstance, RecordOutcome } from '../catalogue/p
 import { ArchiveError } from '../errors.ts'
 
 const RETRY_MS = 1000
+/** So often a working catalogue may refuse an instance before the others no longer wait for it. */
+const REFUSALS_MAX = 3
 
 export interface LedgerOptions {
-  catalogue: CatalogueWriter
+  catalogue: Pick<CatalogueWriter, 'record' | 'probe'>
   /** The catalogue has the instance. */
   settled(instance: NewInstance): void
   warn(message: string, details: object): void
 }
 
+interface Debt {
+  instance: NewInstance
+  refusals: number
+}
+
 /**
  * Writes landed instances into the catalogue and never forgets one. Where the catalogue fails, the sender is told that
  * the outcome is unknown, and the instance is offered again until it is in; meanwhile nothing new is admitted, so the
- * list stays short. After a crash the landing's replay does the same.
+ * list stays short. An instance that a working catalogue keeps refusing is set aside: it stays in the landing, whose
+ * replay at the next start offers it again and reports it. After a crash the replay does the same for all.
  */
 export class Ledger {
   readonly #options: LedgerOptions
-  readonly #owed: NewInstance[] = []
+  #owed: Debt[] = []
+  #setAside = 0
   #retry: NodeJS.Timeout | undefined
 
   constructor(options: LedgerOptions) {
@@ -31,45 +40,72 @@ export class Ledger {
       : undefined
   }
 
+  /** Instances that are durable but not visible, because the catalogue refuses them. */
+  get setAside(): number {
+    return this.#setAside
+  }
+
   /** Throws ArchiveError `unavailable` while the catalogue is behind. */
   assertOpen(): void {
     if (this.trouble) throw new ArchiveError('unavailable', this.trouble)
   }
 
   async record(instance: NewInstance): Promise<RecordOutcome> {
-    try {
-      const outcome = await this.#options.catalogue.record(instance)
-      this.#options.settled(instance)
-      return outcome
-    } catch (error) {
-      this.#owe(instance, error as Error)
-      throw error
-    }
-  }
-
-  #owe(instance: NewInstance, error: Error): void {
-    this.#owed.push(instance)
-    if (this.#retry) return
-    this.#options.warn('the catalogue failed; landed instances are offered to it again', { error: error.message })
-    this.#retry = setTimeout(() => void this.#payBack(), RETRY_MS).unref()
-  }
-
-  async #payBack(): Promise<void> {
     const { catalogue, settled, warn } = this.#options
     try {
-      for (let next = this.#owed[0]; next; next = this.#owed[0]) {
-        await catalogue.record(next)
-        settled(next)
-        this.#owed.shift()
-      }
-      this.#retry = undefined
-      warn('the catalogue has caught up', {})
-    } catch {
-      this.#retry = setTimeout(() => void this.#payBack(), RETRY_MS).unref()
+      const outcome = await catalogue.record(instance)
+      settled(instance)
+      return outcome
+    } catch (error) {
+      this.#owed.push({ instance, refusals: 1 })
+      warn('the catalogue failed; landed instances are offered to it again', { error: (error as Error).message })
+      this.#schedule()
+      throw error
     }
   }
 
   close(): void {
     clearTimeout(this.#retry)
+  }
+
+  #schedule(): void {
+    this.#retry ??= setTimeout(() => void this.#payBack(), RETRY_MS).unref()
+  }
+
+  async #payBack(): Promise<void> {
+    const { catalogue, warn } = this.#options
+    const works = await catalogue.probe().then(
+      () => true,
+      () => false,
+    )
+    if (works) {
+      const owed = this.#owed
+      const left: Debt[] = []
+      for (const debt of owed) if (!(await this.#paid(debt))) left.push(debt)
+      this.#owed = [...left, ...this.#owed.slice(owed.length)]
+    }
+    this.#retry = undefined
+    if (this.#owed.length > 0) this.#schedule()
+    else warn('the catalogue has caught up', { setAside: this.#setAside })
+  }
+
+  async #paid(debt: Debt): Promise<boolean> {
+    const { catalogue, settled, warn } = this.#options
+    try {
+      await catalogue.record(debt.instance)
+      settled(debt.instance)
+      return true
+    } catch (error) {
+      debt.refusals += 1
+      if (debt.refusals < REFUSALS_MAX) return false
+      this.#setAside += 1
+      const { sha256, location } = debt.instance
+      warn('the catalogue refuses an instance, which stays in the landing', {
+        sha256,
+        location,
+        error: (error as Error).message,
+      })
+      return true
+    }
   }
 }

@@ -1,4 +1,4 @@
-import type { CatalogueWriter, LandingLocation, NewInstance } from '../catalogue/ports.ts'
+import type { CatalogueJournal, CatalogueWriter, LandingLocation, NewInstance } from '../catalogue/ports.ts'
 import { describeInstance, integerOf } from '../dicom/describe.ts'
 import { admit, type Header, parseHeader } from '../dicom/part10.ts'
 import type { InstanceIdentifiers } from '../dicom/types.ts'
@@ -6,14 +6,15 @@ import { ArchiveError } from '../errors.ts'
 import type { Landing } from '../landing/landing.ts'
 import { memberName } from '../landing/tar.ts'
 import { Beginning } from './body.ts'
+import { coalesced } from './coalesce.ts'
 import { MemoryGate } from './gate.ts'
-import { KeyLock } from './key-lock.ts'
 import type { Ledger } from './ledger.ts'
-import type { Incoming, Receipt, Receive } from './ports.ts'
+import type { Incoming, Receipt, Receive, Source } from './ports.ts'
+import { Turns } from './turns.ts'
 
 export interface ReceiverOptions {
   landing: Landing
-  catalogue: Pick<CatalogueWriter, 'digests'>
+  catalogue: Pick<CatalogueWriter, 'digests' | 'relocate'> & Pick<CatalogueJournal, 'byDigest'>
   ledger: Ledger
   limits: {
     instanceBytesMax: number
@@ -21,19 +22,36 @@ export interface ReceiverOptions {
     ingestBufferBytes: number
     headerBytesMax: number
   }
+  warn(message: string, details: object): void
 }
 
-/** The first chunk of a stream usually holds the whole header. */
+/** The first bytes of an instance usually hold the whole header. */
 const FIRST_LOOK_BYTES = 32 * 1024
 
 /** How long a sender waits for memory before its instance goes to disk unbuffered. */
 const GATE_PATIENCE_MS = 500
 
+/** One instance on its way. */
+interface Arrival {
+  identifiers: InstanceIdentifiers
+  header: Header
+  source: Source
+  receivedAt: string
+}
+
+/** An instance whose bytes have all come, in memory or on disk, and are not part of the archive yet. */
+interface Arrived {
+  sha256: string
+  sizeBytes: number
+  land(): Promise<LandingLocation>
+  discard(): Promise<void>
+}
+
 /** The use case "an instance arrives": admit, land, record, acknowledge. */
 export class Receiver implements Receive {
   readonly #options: ReceiverOptions
   readonly #gate: MemoryGate
-  readonly #locks = new KeyLock()
+  readonly #turns = new Turns()
 
   constructor(options: ReceiverOptions) {
     this.#options = options
@@ -42,20 +60,16 @@ export class Receiver implements Receive {
 
   async receive(incoming: Incoming): Promise<Receipt> {
     this.#options.ledger.assertOpen()
-    const beginning = new Beginning(incoming.body, this.#gate)
+    const beginning = new Beginning(coalesced(incoming.body), this.#gate)
     let identifiers: Partial<InstanceIdentifiers> = {}
     try {
       const header = await this.#header(beginning)
       identifiers = header.identifiers
       const admitted = admit(header, beginning.whole)
       assertExpected(admitted, incoming.expected ?? {})
-      // Asked for while the rest of the instance is still coming.
-      const known = this.#options.catalogue.digests(admitted.sopInstanceUid)
-      known.catch(() => undefined)
-      // What doesn't fit into memory, now or at all, streams into a segment of its own.
-      await beginning.readUpTo(this.#options.limits.bufferedInstanceBytesMax + 1)
-      const work = async () => this.#land(incoming, beginning, header, admitted, await known)
-      return await this.#locks.run(admitted.sopInstanceUid, work)
+      const source = presentable(incoming.source)
+      const arrival = { identifiers: admitted, header, source, receivedAt: new Date().toISOString() }
+      return await this.#takeIn(arrival, beginning)
     } catch (error) {
       await beginning.abandon()
       if (error instanceof ArchiveError) error.identifiers = { ...identifiers, ...error.identifiers }
@@ -65,7 +79,7 @@ export class Receiver implements Receive {
     }
   }
 
-  /** The first chunk usually holds the whole header; further ones are read while identifiers are missing. */
+  /** Reads on while identifiers are missing, and while what is missing of the header will be in memory anyway. */
   async #header(beginning: Beginning): Promise<Header> {
     const { bufferedInstanceBytesMax, headerBytesMax } = this.#options.limits
     for (let want = FIRST_LOOK_BYTES; ; want = Math.min(beginning.sizeBytes * 8, headerBytesMax)) {
@@ -73,75 +87,94 @@ export class Receiver implements Receive {
         throw new ArchiveError('busy', 'no memory for so long a header now; send the instance again later')
       }
       const header = parseHeader(beginning.joined(), beginning.whole)
-      // What a small instance has behind a cut header is worth waiting for: it is read anyway.
       const enough = header.complete || beginning.sizeBytes > bufferedInstanceBytesMax
       if (beginning.whole || (enough && !isShort(header)) || want === headerBytesMax) return header
     }
   }
 
-  async #land(
-    incoming: Incoming,
-    beginning: Beginning,
-    header: Header,
-    identifiers: InstanceIdentifiers,
-    known: readonly string[],
-  ): Promise<Receipt> {
-    const landed = beginning.whole
-      ? await this.#landBuffered(incoming, beginning, identifiers, known)
-      : await this.#landStreamed(incoming, beginning, identifiers, known)
-    const { sha256, sizeBytes, receivedAt, location } = landed
-    const receipt = { ...identifiers, sha256, sizeBytes }
-    if (!location) return { ...receipt, outcome: 'duplicate' }
-    const instance = newInstance(header, { ...receipt, receivedAt, source: incoming.source, location })
+  /**
+   * Two senders of one instance take turns at the archive, but not while their bytes are coming: a slow one must not
+   * keep the other waiting.
+   */
+  async #takeIn(arrival: Arrival, beginning: Beginning): Promise<Receipt> {
+    const { catalogue } = this.#options
+    const { sopInstanceUid } = arrival.identifiers
+    const { turn, leave } = this.#turns.join(sopInstanceUid)
+    try {
+      // Asked for while the rest of the instance is still coming.
+      const early = catalogue.digests(sopInstanceUid)
+      early.catch(() => undefined)
+      const arrived = await this.#arrived(arrival, beginning)
+      return await turn(async (changed) => {
+        const known = changed ? await catalogue.digests(sopInstanceUid) : await early
+        return this.#keep(arrival, arrived, known)
+      }).catch(async (error) => {
+        await arrived.discard()
+        throw error
+      })
+    } finally {
+      leave()
+    }
+  }
+
+  /** Resolves when the last byte is there. What doesn't fit into memory streams into a segment of its own. */
+  async #arrived({ identifiers, source, receivedAt }: Arrival, beginning: Beginning): Promise<Arrived> {
+    const { landing, limits } = this.#options
+    const name = memberName(identifiers.studyUid, identifiers.seriesUid, identifiers.sopInstanceUid)
+    await beginning.readUpTo(limits.bufferedInstanceBytesMax + 1)
+    const note = { firn: 1 as const, received: receivedAt, source }
+    if (!beginning.whole) {
+      const draft = await landing.stream({ name, note }, beginning.stream(), limits.instanceBytesMax)
+      return { ...draft, land: draft.publish }
+    }
+    const { sizeBytes } = beginning
+    if (sizeBytes > limits.instanceBytesMax) {
+      throw new ArchiveError('too_large', `larger than the limit of ${limits.instanceBytesMax} bytes`)
+    }
+    const sha256 = beginning.sha256()
+    const land = () => landing.append({ name, sizeBytes, note: { ...note, sha256 } }, beginning.chunks)
+    return { sha256, sizeBytes, land, discard: async () => undefined }
+  }
+
+  async #keep({ header, ...arrival }: Arrival, arrived: Arrived, known: readonly string[]): Promise<Receipt> {
+    const { sha256, sizeBytes } = arrived
+    const receipt = { ...arrival.identifiers, sha256, sizeBytes }
+    if (known.includes(sha256)) {
+      await this.#keepAgain(receipt, arrived)
+      return { ...receipt, outcome: 'duplicate' }
+    }
+    const { source, receivedAt } = arrival
+    const location = await arrived.land()
+    const instance = newInstance(header, { ...receipt, receivedAt, source, location })
     return { ...receipt, outcome: await this.#options.ledger.record(instance) }
   }
 
-  async #landBuffered(
-    { source }: Incoming,
-    beginning: Beginning,
-    identifiers: InstanceIdentifiers,
-    known: readonly string[],
-  ): Promise<Landed> {
-    const { sizeBytes } = beginning
-    const sha256 = beginning.sha256()
-    const receivedAt = new Date().toISOString()
-    if (known.includes(sha256)) return { sha256, sizeBytes, receivedAt }
-    const note = { firn: 1 as const, sha256, received: receivedAt, source }
-    const member = { name: nameOf(identifiers), sizeBytes, note }
-    const location = await this.#options.landing.append(member, beginning.chunks)
-    return { sha256, sizeBytes, receivedAt, location }
-  }
-
-  /** A large instance is on disk before its digest is known; one that was there already is dropped again. */
-  async #landStreamed(
-    { source }: Incoming,
-    beginning: Beginning,
-    identifiers: InstanceIdentifiers,
-    known: readonly string[],
-  ): Promise<Landed> {
-    const receivedAt = new Date().toISOString()
-    const streamed = await this.#options.landing.stream(
-      { name: nameOf(identifiers), note: { firn: 1, received: receivedAt, source } },
-      beginning.stream(),
-      { bytesMax: this.#options.limits.instanceBytesMax, known },
-    )
-    const { sha256, sizeBytes, at } = streamed
-    return at ? { sha256, sizeBytes, receivedAt, location: at } : { sha256, sizeBytes, receivedAt }
+  /** Bytes that are there already need no second copy, unless the first one is damaged: then this one takes its place. */
+  async #keepAgain({ sopInstanceUid, sha256 }: Omit<Receipt, 'outcome'>, arrived: Arrived): Promise<void> {
+    const { catalogue, landing, warn } = this.#options
+    const stored = await catalogue.byDigest(sha256)
+    if (stored && (await landing.isIntact(stored.location, stored))) {
+      await arrived.discard()
+      return
+    }
+    const location = await arrived.land()
+    await catalogue.relocate(sopInstanceUid, sha256, location)
+    landing.settled(location)
+    warn('a damaged copy was replaced by one that came again', { sha256, was: stored?.location, is: location })
   }
 }
-
-interface Landed {
-  sha256: string
-  sizeBytes: number
-  receivedAt: string
-  /** Missing when these bytes were there already. */
-  location?: LandingLocation
-}
-
-const nameOf = ({ studyUid, seriesUid, sopInstanceUid }: InstanceIdentifiers): string =>
-  memberName(studyUid, seriesUid, sopInstanceUid)
 
 const isShort = (header: Header): boolean => Object.keys(header.identifiers).length < 4
+
+/** A sender's own words go into records that are kept for decades: printable, and no longer than they need be. */
+function presentable({ protocol, name, address }: Source): Source {
+  const clean = (text: string): string =>
+    text
+      .replace(/[^\x20-\x7e]/g, '?')
+      .trim()
+      .slice(0, 64)
+  return { protocol, name: clean(name), address: clean(address) }
+}
 
 function assertExpected(found: InstanceIdentifiers, expected: NonNullable<Incoming['expected']>): void {
   if (expected.studyUid !== undefined && expected.studyUid !== found.studyUid) {

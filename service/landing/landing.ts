@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, unlink } from 'node:fs/promises'
+import { readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { LandingLocation } from '../catalogue/ports.ts'
 import { ArchiveError } from '../errors.ts'
@@ -17,14 +17,17 @@ export interface LandingOptions {
   reserveBytes?: number | undefined
   /** A segment got its last entry and all of them are settled. */
   onComplete?(segment: number): void
+  /** Numbers up to this one were given out before, even where their segments are gone. */
+  lastSegment?: number
 }
 
-/** What is known of a streamed instance only when its last byte has come. */
-export interface Streamed {
-  /** Missing when the bytes were known already: nothing was kept. */
-  at?: LandingLocation
+/** A streamed instance whose bytes have all come: nothing of it exists until it is published. */
+export interface Draft {
   sha256: string
   sizeBytes: number
+  /** Makes it durable. Throws ArchiveError `out_of_space`, `storage_failed`; it is gone then. */
+  publish(): Promise<LandingLocation>
+  discard(): Promise<void>
 }
 
 /**
@@ -58,14 +61,13 @@ export class Landing {
     this.#lanes = Array.from({ length: options.lanes }, () => new Lane(host))
   }
 
-  /** Old segments are never appended to again; what a crash left of streamed instances was never acknowledged. */
+  /** The folder must exist. Old segments are never appended to again; what a crash left of streamed instances was never acknowledged. */
   static async open(options: LandingOptions): Promise<Landing> {
-    await mkdir(options.folder, { recursive: true, mode: 0o750 })
     for (const name of await readdir(options.folder)) {
       if (name.endsWith(PARTIAL)) await unlink(join(options.folder, name))
     }
     const segments = await listSegments(options.folder)
-    const landing = new Landing(options, segments.at(-1) ?? 0)
+    const landing = new Landing(options, Math.max(segments.at(-1) ?? 0, options.lastSegment ?? 0))
     await landing.space.refresh()
     return landing
   }
@@ -78,43 +80,48 @@ export class Landing {
   }
 
   /**
-   * Streams an instance of any size into a segment of its own, hashing on the way; nothing exists until its last
-   * byte is durable, and nothing is kept of bytes whose digest is `known`. Throws what the body throws, and ArchiveError `out_of_space`, `storage_failed`, `too_large`.
+   * Streams an instance of any size into a segment of its own, hashing on the way.
+   * Throws what the body throws, and ArchiveError `out_of_space`, `storage_failed`, `too_large`.
    */
   async stream(
     member: Pick<Member, 'name'> & { note: Omit<Member['note'], 'sha256'> },
     body: AsyncIterable<Buffer>,
-    { bytesMax, known }: { bytesMax: number; known: readonly string[] },
-  ): Promise<Streamed> {
+    bytesMax: number,
+  ): Promise<Draft> {
     await this.#reserve(0)
     const id = this.#nextSegment()
     const path = segmentPath(this.folder, id)
     const segment = await Segment.create(this.folder, id, path + PARTIAL).catch((error) => {
       throw writeFailed(error)
     })
-    try {
-      const { sha256, sizeBytes } = await this.#streamBody(segment, body, bytesMax)
-      if (known.includes(sha256)) {
-        await segment.abandon()
-        await unlink(path + PARTIAL)
-        return { sha256, sizeBytes }
-      }
-      const header = encodeMemberHeader({ name: member.name, sizeBytes, note: { ...member.note, sha256 } })
-      await segment.write([header], 0)
-      const end = MEMBER_HEADER_BYTES + sizeBytes
-      const tail = Buffer.alloc(paddingBytes(sizeBytes))
-      if (tail.length > 0) await segment.write([tail], end)
-      await segment.sync(end + tail.length)
-      await segment.end()
-      await segment.publish(path)
-      this.#addUnsettled(id, 1)
-      this.#retire(id)
-      return { at: { segment: id, offset: MEMBER_HEADER_BYTES }, sha256, sizeBytes }
-    } catch (error) {
+    const discard = async (): Promise<void> => {
       await segment.abandon()
       await unlink(path + PARTIAL).catch(() => undefined)
-      throw error instanceof ArchiveError ? error : writeFailed(error as NodeJS.ErrnoException)
     }
+    const orDiscard = async <T>(work: () => Promise<T>): Promise<T> => {
+      try {
+        return await work()
+      } catch (error) {
+        await discard()
+        throw error instanceof ArchiveError ? error : writeFailed(error as NodeJS.ErrnoException)
+      }
+    }
+    const { sha256, sizeBytes } = await orDiscard(() => this.#streamBody(segment, body, bytesMax))
+    const whole: Member = { name: member.name, sizeBytes, note: { ...member.note, sha256 } }
+    return { sha256, sizeBytes, discard, publish: () => orDiscard(() => this.#publish(segment, whole)) }
+  }
+
+  async #publish(segment: Segment, member: Member): Promise<LandingLocation> {
+    await segment.write([encodeMemberHeader(member)], 0)
+    const end = MEMBER_HEADER_BYTES + member.sizeBytes
+    const tail = Buffer.alloc(paddingBytes(member.sizeBytes))
+    if (tail.length > 0) await segment.write([tail], end)
+    await segment.sync(end + tail.length)
+    await segment.end()
+    await segment.publish(segmentPath(this.folder, segment.id))
+    this.#addUnsettled(segment.id, 1)
+    this.#retire(segment.id)
+    return { segment: segment.id, offset: MEMBER_HEADER_BYTES }
   }
 
   async #streamBody(segment: Segment, body: AsyncIterable<Buffer>, bytesMax: number) {
@@ -151,6 +158,17 @@ export class Landing {
 
   read(at: LandingLocation, start: number, end: number): AsyncGenerator<Buffer> {
     return this.#reader.read(at, start, end)
+  }
+
+  /** Whether the bytes at a place still have the digest that they came with; an unreadable copy hasn't. */
+  async isIntact(at: LandingLocation, { sha256, sizeBytes }: { sha256: string; sizeBytes: number }): Promise<boolean> {
+    const hash = createHash('sha256')
+    try {
+      for await (const chunk of this.read(at, 0, sizeBytes)) hash.update(chunk)
+    } catch {
+      return false
+    }
+    return hash.digest('hex') === sha256
   }
 
   /** Finishes what was appended. */

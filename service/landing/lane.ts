@@ -9,7 +9,9 @@ export interface Appended {
 }
 
 interface Entry {
-  member: Member
+  /** Encoded beforehand, so that whatever is wrong with one member concerns nobody else's. */
+  header: Buffer
+  sizeBytes: number
   chunks: readonly Buffer[]
   resolve(at: Appended): void
   reject(error: ArchiveError): void
@@ -50,10 +52,13 @@ export class Lane {
     return this.#queuedBytes
   }
 
-  append(member: Member, chunks: readonly Buffer[]): Promise<Appended> {
+  /** Throws RangeError when the member's header can't be encoded. */
+  async append(member: Member, chunks: readonly Buffer[]): Promise<Appended> {
+    const header = encodeMemberHeader(member)
+    const { sizeBytes } = member
     return new Promise((resolve, reject) => {
-      this.#queue.push({ member, chunks, resolve, reject })
-      this.#queuedBytes += member.sizeBytes
+      this.#queue.push({ header, sizeBytes, chunks, resolve, reject })
+      this.#queuedBytes += sizeBytes
       this.#running ??= this.#run()
     })
   }
@@ -70,7 +75,7 @@ export class Lane {
     while (this.#queue.length > 0) {
       const batch = this.#takeBatch()
       await this.#write(batch)
-      for (const { member } of batch) this.#queuedBytes -= member.sizeBytes
+      for (const { sizeBytes } of batch) this.#queuedBytes -= sizeBytes
     }
     this.#running = undefined
   }
@@ -78,9 +83,9 @@ export class Lane {
   #takeBatch(): Entry[] {
     let bytes = 0
     let count = 0
-    for (const { member } of this.#queue) {
-      if (count > 0 && bytes + member.sizeBytes > BATCH_BYTES_MAX) break
-      bytes += member.sizeBytes
+    for (const { sizeBytes } of this.#queue) {
+      if (count > 0 && bytes + sizeBytes > BATCH_BYTES_MAX) break
+      bytes += sizeBytes
       count += 1
     }
     return this.#queue.splice(0, count)
@@ -100,9 +105,9 @@ export class Lane {
     const start = await segment.append(batch.flatMap(buffersOf))
     this.#host.appended(segment, batch.length)
     let at = start
-    for (const { member, resolve } of batch) {
+    for (const { sizeBytes, resolve } of batch) {
       resolve({ segment: segment.id, offset: at + MEMBER_HEADER_BYTES })
-      at += MEMBER_HEADER_BYTES + member.sizeBytes + paddingBytes(member.sizeBytes)
+      at += MEMBER_HEADER_BYTES + sizeBytes + paddingBytes(sizeBytes)
     }
     if (segment.durableBytes >= this.#host.segmentBytes) await this.#endSegment()
   }
@@ -145,9 +150,9 @@ export class Lane {
   }
 }
 
-function buffersOf({ member, chunks }: Entry): Buffer[] {
-  const padding = paddingBytes(member.sizeBytes)
-  const buffers = [encodeMemberHeader(member), ...chunks]
+function buffersOf({ header, sizeBytes, chunks }: Entry): Buffer[] {
+  const padding = paddingBytes(sizeBytes)
+  const buffers = [header, ...chunks]
   if (padding > 0) buffers.push(PADDING.subarray(0, padding))
   return buffers
 }

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { syncFolder } from './files.ts'
 import { BLOCK, decodeMemberHeader, END_OF_ARCHIVE, MEMBER_HEADER_BYTES, type Member, paddingBytes } from './tar.ts'
 
 export interface Found {
@@ -90,14 +92,43 @@ export async function isIntact(path: string, { member, offset }: Found): Promise
   }
 }
 
-/** Cuts a torn tail off and ends the archive, so that tar reads it without complaint. */
-export async function cutTail(path: string, at: number): Promise<void> {
+/** A tail longer than an append can be is no torn append. */
+const TORN_BYTES_MAX = 128 * 1024 * 1024
+
+/** Whether a segment's tail can be what a crash left of an append: a segment that was ended has none. */
+export async function isTorn(path: string, { start, end }: Gap): Promise<boolean> {
+  if (end - start > TORN_BYTES_MAX) return false
+  const file = await open(path, 'r')
+  try {
+    const last = Buffer.alloc(END_OF_ARCHIVE.length)
+    const { bytesRead } = await file.read(last, 0, last.length, Math.max(start, end - last.length))
+    return bytesRead < last.length || !last.equals(END_OF_ARCHIVE)
+  } finally {
+    await file.close()
+  }
+}
+
+/** Moves a torn tail to a file of its own beside the segment, and ends the archive so that tar reads it. */
+export async function setTailAside(path: string, { start, end }: Gap): Promise<void> {
   const file = await open(path, 'r+')
   try {
-    await file.truncate(at)
-    await file.write(END_OF_ARCHIVE, 0, END_OF_ARCHIVE.length, at)
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(end - start), 0, end - start, start)
+    await writeDurably(`${path}.torn`, buffer.subarray(0, bytesRead))
+    await file.truncate(start)
+    await file.write(END_OF_ARCHIVE, 0, END_OF_ARCHIVE.length, start)
     await file.datasync()
   } finally {
     await file.close()
   }
+}
+
+async function writeDurably(path: string, bytes: Buffer): Promise<void> {
+  const file = await open(path, 'w', 0o640)
+  try {
+    await file.writeFile(bytes)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await syncFolder(dirname(path))
 }

@@ -62,6 +62,7 @@ export class Segment {
   /** Cuts off what a failed append left behind. */
   async cutTail(): Promise<void> {
     await this.#file.truncate(this.#durableBytes)
+    await this.#file.datasync()
   }
 
   /** Ends the archive as tar expects it. What was appended is durable without that, so a failure here loses nothing. */

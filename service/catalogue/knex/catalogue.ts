@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import type { Knex } from 'knex'
 import type {
@@ -9,62 +10,75 @@ import type {
   Conflict,
   InstanceRecord,
   InstanceScope,
+  LandingLocation,
   NewInstance,
   Query,
   QueryLevel,
   RecordOutcome,
 } from '../ports.ts'
-import { connect, type Database } from './connect.ts'
+import { type DatabaseOptions, type Dialect, dialectOf, migrate, openReader } from './connect.ts'
 import { find } from './find.ts'
 import { conflictingCopies, instances, servedCopies } from './instances.ts'
 import { keyFor } from './keys.ts'
 import { type CopyRow, digestPrefix, toRecord } from './rows.ts'
 import { Writer } from './writer.ts'
 
-/** Tables that `rebuild` fills again from storage, those that refer to others first. */
-const REBUILT = ['changes', 'conflicts', 'instances', 'series', 'studies', 'patients', 'sources', 'segments']
-
 /** The catalogue over SQLite or PostgreSQL: an index of what storage holds, never the truth itself. */
 export class KnexCatalogue implements CatalogueReader, CatalogueWriter, CatalogueJournal {
-  readonly #database: Database
+  readonly dialect: Dialect
+  readonly #read: Knex
   readonly #writer: Writer
+  #epoch = ''
 
-  private constructor(database: Database, writer: Writer) {
-    this.#database = database
-    this.#writer = writer
+  private constructor(options: DatabaseOptions) {
+    this.dialect = dialectOf(options)
+    this.#read = openReader(options)
+    this.#writer = new Writer(options)
   }
 
   /** `url`: PostgreSQL; without it SQLite in `dataDir`. */
-  static async open(options: { url?: string | undefined; dataDir: string }): Promise<KnexCatalogue> {
-    const database = { url: options.url, file: join(options.dataDir, 'catalogue.sqlite') }
-    return new KnexCatalogue(await connect(database), new Writer(database))
-  }
-
-  get dialect(): Database['dialect'] {
-    return this.#database.dialect
+  static async open({ url, dataDir }: { url?: string | undefined; dataDir: string }): Promise<KnexCatalogue> {
+    const options = { url, file: join(dataDir, 'catalogue.sqlite') }
+    await migrate(options)
+    const catalogue = new KnexCatalogue(options)
+    catalogue.#epoch = (await catalogue.#meta('epoch')) ?? ''
+    if (catalogue.#epoch === '') await catalogue.newEpoch()
+    return catalogue
   }
 
   async close(): Promise<void> {
     await this.#writer.close()
-    await this.#database.close()
+    await this.#read.destroy()
   }
 
   /** The archive that this catalogue indexes, so that a wrong database or data folder is noticed. */
-  async archiveId(): Promise<string | undefined> {
-    return (await this.#read('meta').where({ key: 'archive_id' }).first('value'))?.value
+  archiveId(): Promise<string | undefined> {
+    return this.#meta('archive_id')
   }
 
   async setArchiveId(value: string): Promise<void> {
-    await this.#database.write('meta').insert({ key: 'archive_id', value }).onConflict('key').merge()
+    await this.#writer.setMeta('archive_id', value)
   }
 
   /** Forgets everything that a replay of storage brings back. */
   async clear(): Promise<void> {
-    await this.#database.write.transaction(async (trx) => {
-      for (const table of REBUILT) await trx(table).del()
-      await trx('counters').where({ name: 'changes' }).update({ value: 0 })
-    })
-    await this.#writer.forget()
+    await this.#writer.clear()
+    await this.newEpoch()
+  }
+
+  get epoch(): string {
+    return this.#epoch
+  }
+
+  /** Numbers and versions that were given out before mean nothing from here on. */
+  async newEpoch(): Promise<void> {
+    const epoch = randomBytes(6).toString('hex')
+    await this.#writer.setMeta('epoch', epoch)
+    this.#epoch = epoch
+  }
+
+  async #meta(key: string): Promise<string | undefined> {
+    return (await this.#read('meta').where({ key }).first('value'))?.value
   }
 
   // --- reading
@@ -83,7 +97,7 @@ export class KnexCatalogue implements CatalogueReader, CatalogueWriter, Catalogu
 
   async studyVersion(studyUid: string): Promise<string | undefined> {
     const row = await this.#read('studies').where({ uid: studyUid }).first('id', 'instance_count')
-    return row && `${row.id}-${row.instance_count}`
+    return row && `${this.#epoch}-${row.id}-${row.instance_count}`
   }
 
   // --- writing
@@ -96,12 +110,42 @@ export class KnexCatalogue implements CatalogueReader, CatalogueWriter, Catalogu
     return this.#writer.record(instance)
   }
 
-  async segmentComplete(segment: number): Promise<void> {
-    await this.#database.write('segments').insert({ id: segment }).onConflict('id').ignore()
+  segmentComplete(segment: number): Promise<void> {
+    return this.#writer.segmentComplete(segment)
+  }
+
+  relocate(sopInstanceUid: string, sha256: string, at: LandingLocation): Promise<void> {
+    return this.#writer.relocate(sopInstanceUid, sha256, at)
+  }
+
+  probe(): Promise<void> {
+    return this.#writer.probe()
   }
 
   async completeSegments(): Promise<ReadonlySet<number>> {
     return new Set((await this.#read('segments').select('id')).map(({ id }) => id))
+  }
+
+  async *usedSegments(): AsyncGenerator<{ segment: number; lastOffset: number }> {
+    for (let last = 0; ; ) {
+      const next = await this.#nextSegment(last)
+      if (next === undefined) return
+      yield next
+      last = next.segment
+    }
+  }
+
+  /** From one segment to the next by the index, however many instances are in each. */
+  async #nextSegment(after: number): Promise<{ segment: number; lastOffset: number } | undefined> {
+    const found: { segment: number; lastOffset: number }[] = []
+    for (const table of ['instances', 'conflicts']) {
+      const row = await this.#read(table).where('segment', '>', after).min({ segment: 'segment' }).first()
+      if (row?.segment == null) continue
+      const last = await this.#read(table).where('segment', row.segment).max({ offset: 'segment_offset' }).first()
+      found.push({ segment: row.segment, lastOffset: last?.offset })
+    }
+    found.sort((a, b) => a.segment - b.segment || b.lastOffset - a.lastOffset)
+    return found[0]
   }
 
   // --- the API's listings
@@ -152,10 +196,6 @@ export class KnexCatalogue implements CatalogueReader, CatalogueWriter, Catalogu
       conflicts: await count('conflicts'),
       bytes: Number(sums?.bytes ?? 0),
     }
-  }
-
-  get #read(): Knex {
-    return this.#database.read
   }
 }
 

@@ -4,14 +4,6 @@ import createKnex, { type Knex } from 'knex'
 import pg from 'pg'
 import { migrations } from './migrations/index.ts'
 
-/** One database, two doors: SQLite's single writer never makes readers wait. */
-export interface Database {
-  dialect: 'sqlite' | 'postgres'
-  write: Knex
-  read: Knex
-  close(): Promise<void>
-}
-
 /** PostgreSQL gives 64-bit integers as text; ours stay below 2^53. */
 const INT8 = 20
 pg.types.setTypeParser(INT8, Number)
@@ -22,44 +14,39 @@ export interface DatabaseOptions {
   file: string
 }
 
+export type Dialect = 'sqlite' | 'postgres'
+
+export const dialectOf = ({ url }: DatabaseOptions): Dialect => (url === undefined ? 'sqlite' : 'postgres')
+
 /**
- * Opens the database and brings its schema up to date.
+ * Brings the schema up to date.
  *
  * The catalogue can be rebuilt from storage, so its commits need not be synced one by one: after power loss the
- * landing is replayed into it. What it must be is consistent, and both settings below keep it so.
+ * landing is replayed into it. What it must be is consistent, and the settings below keep it so.
  */
-export async function connect(options: DatabaseOptions): Promise<Database> {
-  const database = openDatabase(options)
+export async function migrate(options: DatabaseOptions): Promise<void> {
+  if (options.url === undefined) mkdirSync(dirname(options.file), { recursive: true, mode: 0o750 })
+  const knex = openWriter(options)
   try {
-    await database.write.migrate.latest({ migrationSource: migrations, tableName: 'schema_migrations' })
-    return database
+    await knex.migrate.latest({ migrationSource: migrations, tableName: 'schema_migrations' })
   } catch (error) {
-    await database.close()
     const where = options.url === undefined ? options.file : new URL(options.url).host
-    throw new Error(`the catalogue (${database.dialect}, ${where}) can't be opened: ${(error as Error).message}`, {
+    throw new Error(`the catalogue (${dialectOf(options)}, ${where}) can't be opened: ${(error as Error).message}`, {
       cause: error,
     })
+  } finally {
+    await knex.destroy()
   }
 }
 
-/** Opens a database whose schema is known to be up to date. */
-export function openDatabase(options: DatabaseOptions): Database {
-  return options.url === undefined ? openSqlite(options.file) : openPostgres(options.url)
+/** To be used by one thread only: SQLite has one writer, and two of them refuse each other's work. */
+export function openWriter({ url, file }: DatabaseOptions): Knex {
+  return url === undefined ? sqlite(file, 1) : postgres(url, 4)
 }
 
-function openSqlite(file: string): Database {
-  mkdirSync(dirname(file), { recursive: true, mode: 0o750 })
-  const write = sqlite(file, 1)
-  const read = sqlite(file, 4)
-  return {
-    dialect: 'sqlite',
-    write,
-    read,
-    close: async () => {
-      await read.destroy()
-      await write.destroy()
-    },
-  }
+/** Readers never wait for the writer, nor it for them. */
+export function openReader({ url, file }: DatabaseOptions): Knex {
+  return url === undefined ? sqlite(file, 4) : postgres(url, 10)
 }
 
 function sqlite(filename: string, connections: number): Knex {
@@ -88,14 +75,14 @@ function sqlite(filename: string, connections: number): Knex {
   })
 }
 
-function openPostgres(url: string): Database {
-  const knex = createKnex({
+function postgres(url: string, connections: number): Knex {
+  return createKnex({
     client: 'pg',
     log: SILENT,
     connection: url,
     pool: {
       min: 0,
-      max: 10,
+      max: connections,
       afterCreate(connection: pg.Client, done: PoolDone) {
         connection.query('SET synchronous_commit = off').then(
           () => done(null, connection),
@@ -104,7 +91,6 @@ function openPostgres(url: string): Database {
       },
     },
   })
-  return { dialect: 'postgres', write: knex, read: knex, close: () => knex.destroy() }
 }
 
 /** Knex writes to the console what it also throws. */

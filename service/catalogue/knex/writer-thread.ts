@@ -1,38 +1,21 @@
 import { parentPort, workerData } from 'node:worker_threads'
-import { commit } from './commit.ts'
-import { type DatabaseOptions, openDatabase } from './connect.ts'
-import { KeptIds } from './kept-ids.ts'
+import type { DatabaseOptions } from './connect.ts'
+import { driverMessage } from './driver-message.ts'
 import type { WriterReply, WriterRequest } from './writer.ts'
+import { Rows } from './writes.ts'
 
 /**
- * The thread that writes. A commit is a dozen statements one after the other, each of which waits its turn in the event
- * loop; the main thread's is full of instances, this one's is free.
+ * The thread that writes, the only one that does. A commit is a dozen statements one after the other, each of which
+ * waits its turn in the event loop; the main thread's is full of instances, this one's is free.
  */
-const database = openDatabase(workerData as DatabaseOptions)
-const ids = new KeptIds()
+const rows = new Rows(workerData as DatabaseOptions)
 
-async function answer(request: WriterRequest): Promise<WriterReply> {
-  const { id } = request
+async function answer({ id, kind, input }: WriterRequest): Promise<WriterReply> {
   try {
-    if (request.kind === 'record') return { id, result: await commit(database.write, ids, request.instances) }
-    if (request.kind === 'digests') return { id, result: await digests(request.uids) }
-    if (request.kind === 'forget') ids.forget()
-    else await database.close()
-    return { id, result: [] }
+    return { id, result: await rows[kind](input as never) }
   } catch (error) {
-    return { id, error: (error as Error).message }
+    return { id, error: driverMessage(error) }
   }
-}
-
-/** Of served and conflicting copies, as [uid, sha256]. */
-async function digests(uids: readonly string[]): Promise<[string, string][]> {
-  const conflicts = database.read('conflicts').whereIn('uid', uids).select('uid', 'sha256')
-  const rows: { uid: string; sha256: string }[] = await database
-    .read('instances')
-    .whereIn('uid', uids)
-    .select('uid', 'sha256')
-    .unionAll(conflicts)
-  return rows.map(({ uid, sha256 }) => [uid, sha256])
 }
 
 parentPort?.on('message', (request: WriterRequest) => {

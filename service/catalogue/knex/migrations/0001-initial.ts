@@ -168,4 +168,5 @@ function copyColumns(table: Knex.CreateTableBuilder, text: TextColumn): void {
   table.string('received', 32).notNullable()
   table.bigInteger('segment').notNullable()
   table.bigInteger('segment_offset').notNullable()
+  table.index(['segment', 'segment_offset'])
 }

@@ -1,0 +1,69 @@
+import { randomUUID } from 'node:crypto'
+import type { Knex } from 'knex'
+import type { RecordOutcome } from '../ports.ts'
+import { commit } from './commit.ts'
+import { type DatabaseOptions, openReader, openWriter } from './connect.ts'
+import { KeptIds } from './kept-ids.ts'
+import type { InstanceRows } from './rows.ts'
+
+/** Tables that a rebuild fills again from storage, those that refer to others first. */
+const REBUILT = ['changes', 'conflicts', 'instances', 'series', 'studies', 'patients', 'sources', 'segments']
+
+/** Everything that is written to the database. */
+export class Rows {
+  readonly #write: Knex
+  readonly #read: Knex
+  readonly #ids = new KeptIds()
+
+  constructor(options: DatabaseOptions) {
+    this.#write = openWriter(options)
+    this.#read = openReader(options)
+  }
+
+  record(instances: readonly InstanceRows[]): Promise<RecordOutcome[]> {
+    return commit(this.#write, this.#ids, instances)
+  }
+
+  /** Of served and conflicting copies, as [uid, sha256]. */
+  async digests(uids: readonly string[]): Promise<[string, string][]> {
+    const conflicts = this.#read('conflicts').whereIn('uid', uids).select('uid', 'sha256')
+    const rows: { uid: string; sha256: string }[] = await this.#read('instances')
+      .whereIn('uid', uids)
+      .select('uid', 'sha256')
+      .unionAll(conflicts)
+    return rows.map(({ uid, sha256 }) => [uid, sha256])
+  }
+
+  /** Points a copy, served or conflicting, to another place with the same bytes. */
+  async relocate(copy: { uid: string; sha256: string; segment: number; segment_offset: number }): Promise<void> {
+    const { uid, sha256, ...place } = copy
+    await this.#write('instances').where({ uid, sha256 }).update(place)
+    await this.#write('conflicts').where({ uid, sha256 }).update(place)
+  }
+
+  async segmentComplete(segment: number): Promise<void> {
+    await this.#write('segments').insert({ id: segment }).onConflict('id').ignore()
+  }
+
+  async setMeta({ key, value }: { key: string; value: string }): Promise<void> {
+    await this.#write('meta').insert({ key, value }).onConflict('key').merge()
+  }
+
+  /** Rejects when the database can't be written at all. */
+  async probe(): Promise<void> {
+    await this.setMeta({ key: 'probe', value: randomUUID() })
+  }
+
+  async clear(): Promise<void> {
+    this.#ids.forget()
+    await this.#write.transaction(async (trx) => {
+      for (const table of REBUILT) await trx(table).del()
+      await trx('counters').where({ name: 'changes' }).update({ value: 0 })
+    })
+  }
+
+  async close(): Promise<void> {
+    await this.#read.destroy()
+    await this.#write.destroy()
+  }
+}

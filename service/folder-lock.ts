@@ -1,0 +1,47 @@
+import sqlite3 from 'sqlite3'
+
+/**
+ * Locks a file for as long as the process lives. The lock is the kernel's (fcntl(2), by SQLite): it dies with its holder,
+ * whatever the holder died of, and holds across containers, where process numbers mean nothing.
+ */
+export class FolderLock {
+  readonly #database: sqlite3.Database
+
+  private constructor(database: sqlite3.Database) {
+    this.#database = database
+  }
+
+  /** Undefined when another process holds it. */
+  static async take(path: string): Promise<FolderLock | undefined> {
+    const database = await open(path)
+    try {
+      // An exclusive transaction that is never ended.
+      await run(database, 'BEGIN EXCLUSIVE')
+      return new FolderLock(database)
+    } catch (error) {
+      await close(database)
+      if ((error as { code?: string }).code === 'SQLITE_BUSY') return undefined
+      throw error
+    }
+  }
+
+  release(): Promise<void> {
+    return close(this.#database)
+  }
+}
+
+function open(path: string): Promise<sqlite3.Database> {
+  return new Promise((resolve, reject) => {
+    const database: sqlite3.Database = new sqlite3.Database(path, (error) =>
+      error ? reject(error) : resolve(database),
+    )
+  })
+}
+
+function run(database: sqlite3.Database, sql: string): Promise<void> {
+  return new Promise((resolve, reject) => database.exec(sql, (error) => (error ? reject(error) : resolve())))
+}
+
+function close(database: sqlite3.Database): Promise<void> {
+  return new Promise((resolve, reject) => database.close((error) => (error ? reject(error) : resolve())))
+}
