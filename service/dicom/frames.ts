@@ -41,11 +41,10 @@ export function pixelDataOf(dataSet: ParsedDataSet, transferSyntaxUid: string): 
   }
 }
 
-/** The header is 12 bytes long (PS3.5 7.1.2); a parser that doesn't know OV takes it for 8. */
+/** The header is 12 bytes long (PS3.5 7.1.2). */
 function headerOffset(bytes: Buffer, { dataOffset }: ParsedElement): number | undefined {
-  return [dataOffset - 12, dataOffset - 8].find(
-    (at) => at >= 0 && at + 6 <= bytes.length && bytes.toString('latin1', at, at + 6) === '\xe0\x7f\x01\x00OV',
-  )
+  const at = dataOffset - 12
+  return at >= 0 && bytes.toString('latin1', at, at + 6) === '\xe0\x7f\x01\x00OV' ? at : undefined
 }
 
 function unsigned(dataSet: ParsedDataSet, tag: string, otherwise: number): number {

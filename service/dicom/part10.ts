@@ -1,10 +1,16 @@
 import { constants, inflateRawSync } from 'node:zlib'
-import dicomParser from 'dicom-parser'
 import { ArchiveError } from '../errors.ts'
-import { vrOf } from './dictionary.ts'
-import { readOffsetTables, secondStop } from './extended-offset-table.ts'
+import type { ParsedDataSet } from './data-set.ts'
+import { type Budget, type Parsed, parseDataSet } from './parse-data-set.ts'
+import {
+  EXPLICIT_BIG_ENDIAN,
+  EXPLICIT_LITTLE_ENDIAN,
+  IMPLICIT_LITTLE_ENDIAN,
+  transferSyntax,
+} from './transfer-syntaxes.ts'
 import type { InstanceIdentifiers } from './types.ts'
-import { isUid } from './uids.ts'
+import { isUid, MEDIA_STORAGE_DIRECTORY } from './uids.ts'
+import { hasLongLength } from './value-representations.ts'
 
 /** The header of one DICOM file: everything before its pixel data. */
 export interface Header {
@@ -17,7 +23,7 @@ export interface Header {
    * The parsed elements. Offsets count from the start of the file, but from the start of the inflated data set where
    * `inflated`. Elements whose value is not wholly in the prefix are left out, except pixel data (offset and length).
    */
-  dataSet: dicomParser.DataSet
+  dataSet: ParsedDataSet
   /** The data set is deflated; `dataSet` is over its inflated beginning. */
   inflated: boolean
   /** Pixel data or the end of the file was reached: no header element is missing. */
@@ -25,21 +31,11 @@ export interface Header {
 }
 
 const PREAMBLE_BYTES = 132
-const PIXEL_DATA = 'x7fe00010'
-/** Pixel data as bytes, as floating point numbers, and its offset tables. */
-const PIXEL_GROUP = 'x7fe0'
-const MEDIA_STORAGE_DIRECTORY = '1.2.840.10008.1.3.10'
-const IMPLICIT_LITTLE = '1.2.840.10008.1.2'
-const EXPLICIT_LITTLE = '1.2.840.10008.1.2.1'
-const EXPLICIT_BIG = '1.2.840.10008.1.2.2'
-const DEFLATED = '1.2.840.10008.1.2.1.99'
-const DEFLATED_JPIP = ['1.2.840.10008.1.2.4.95', '1.2.840.10008.1.2.4.205']
+/** Elements and items that are looked at where an instance comes in or a frame is cut out; real headers have hundreds. */
+const BUDGET: Budget = { elements: 20_000 }
 
 /** The inflated beginning of a deflated data set is bounded: a small file may inflate to gigabytes. */
 const INFLATED_BYTES_MAX = 8 * 1024 * 1024
-
-/** VRs with a 32-bit length (PS3.5 7.1.2). */
-const LONG_VRS = new Set(['OB', 'OD', 'OF', 'OL', 'OV', 'OW', 'SQ', 'SV', 'UC', 'UN', 'UR', 'UT', 'UV'])
 
 interface FileMeta {
   sopClassUid?: string
@@ -56,7 +52,7 @@ function readFileMeta(file: Buffer): FileMeta {
   let at = PREAMBLE_BYTES
   while (at + 8 <= file.length && file.readUInt16LE(at) === 0x0002) {
     const element = file.readUInt16LE(at + 2)
-    const long = LONG_VRS.has(file.toString('latin1', at + 4, at + 6))
+    const long = hasLongLength(file.toString('latin1', at + 4, at + 6))
     if (long && at + 12 > file.length) break
     const length = long ? file.readUInt32LE(at + 8) : file.readUInt16LE(at + 6)
     const value = at + (long ? 12 : 8)
@@ -81,9 +77,10 @@ function uidAt(file: Buffer, offset: number, length: number): string {
  *
  * @param file the file's first bytes, or all of it
  * @param whole it is all of it: where a parse ends without fault, nothing is missing
+ * @param budget what is beyond it counts as cut off
  * @throws ArchiveError `not_dicom` without preamble and prefix (PS3.10 7.1), `dicomdir`
  */
-export function parseHeader(file: Buffer, whole: boolean): Header {
+export function parseHeader(file: Buffer, whole: boolean, budget = BUDGET): Header {
   if (file.length < PREAMBLE_BYTES || file.toString('latin1', 128, 132) !== 'DICM') {
     throw new ArchiveError('not_dicom', 'not a DICOM file: no "DICM" after a preamble of 128 bytes')
   }
@@ -92,9 +89,10 @@ export function parseHeader(file: Buffer, whole: boolean): Header {
     throw new ArchiveError('dicomdir', 'a DICOMDIR is the index of a medium, not an instance; send the instances')
   }
   const transferSyntaxUid = meta.transferSyntaxUid || guessTransferSyntax(file, meta.dataSetOffset)
-  const inflated = transferSyntaxUid === DEFLATED || DEFLATED_JPIP.includes(transferSyntaxUid)
+  const inflated = transferSyntax(transferSyntaxUid).deflated
   const bytes = inflated ? inflateBeginning(file.subarray(meta.dataSetOffset)) : file
-  const { dataSet, end } = parseDataSet(bytes, inflated ? 0 : meta.dataSetOffset, transferSyntaxUid)
+  const offset = inflated ? 0 : meta.dataSetOffset
+  const { dataSet, end } = parse(bytes, offset, transferSyntaxUid, whole, budget)
   return {
     identifiers: identifiersOf(dataSet),
     transferSyntaxUid,
@@ -107,7 +105,7 @@ export function parseHeader(file: Buffer, whole: boolean): Header {
 
 /** Files without (0002,0010) exist; a plausible VR after the first tag tells explicit from implicit. */
 function guessTransferSyntax(file: Buffer, offset: number): string {
-  return startsExplicit(file, offset) ? EXPLICIT_LITTLE : IMPLICIT_LITTLE
+  return startsExplicit(file, offset) ? EXPLICIT_LITTLE_ENDIAN : IMPLICIT_LITTLE_ENDIAN
 }
 
 /** Data sets exist that are implicit whatever their transfer syntax says. */
@@ -117,7 +115,7 @@ function startsExplicit(bytes: Buffer, offset: number): boolean {
 
 /** Inflates as much as there is of a raw deflate stream, up to a bound; what is damaged or cut off is left out. */
 function inflateBeginning(deflated: Buffer): Buffer {
-  for (let take = Math.min(deflated.length, 1024 * 1024); take > 0; take = Math.floor(take / 4)) {
+  for (let take = Math.min(deflated.length, 1024 * 1024); take > 0; take = Math.floor(take / 16)) {
     try {
       return inflateRawSync(deflated.subarray(0, take), {
         finishFlush: constants.Z_SYNC_FLUSH,
@@ -130,57 +128,13 @@ function inflateBeginning(deflated: Buffer): Buffer {
   return Buffer.alloc(0)
 }
 
-interface Parsed {
-  dataSet: dicomParser.DataSet
-  /** Why parsing ended: pixel data was reached, the bytes' end between two elements, or anything else. */
-  end: 'pixels' | 'end' | 'cut'
+function parse(bytes: Buffer, offset: number, transferSyntaxUid: string, whole: boolean, budget: Budget): Parsed {
+  const explicit = transferSyntaxUid !== IMPLICIT_LITTLE_ENDIAN && startsExplicit(bytes, offset)
+  const littleEndian = transferSyntaxUid !== EXPLICIT_BIG_ENDIAN
+  return parseDataSet(bytes, offset, { explicit, littleEndian }, whole, budget)
 }
 
-function parseDataSet(bytes: Buffer, offset: number, transferSyntaxUid: string): Parsed {
-  const first = parseUntil(bytes, offset, transferSyntaxUid, PIXEL_DATA)
-  const stop = secondStop(first.dataSet)
-  if (stop === undefined) return first
-  const second = parseUntil(bytes, offset, transferSyntaxUid, stop)
-  readOffsetTables(second.dataSet)
-  return { ...second, end: PIXEL_DATA in second.dataSet.elements ? 'pixels' : 'cut' }
-}
-
-function parseUntil(bytes: Buffer, offset: number, transferSyntaxUid: string, untilTag: string): Parsed {
-  const parser =
-    transferSyntaxUid === EXPLICIT_BIG ? dicomParser.bigEndianByteArrayParser : dicomParser.littleEndianByteArrayParser
-  // The constructor is exported but missing from the library's types.
-  const dataSet = new DataSet(parser, bytes, {})
-  dataSet.warnings = []
-  if (offset >= bytes.length) return { dataSet, end: 'cut' }
-  const stream = new dicomParser.ByteStream(parser, bytes, offset)
-  let failed = false
-  try {
-    if (transferSyntaxUid === IMPLICIT_LITTLE || !startsExplicit(bytes, offset)) {
-      const vrCallback = (tag: string) => vrOf(tag.slice(1).toUpperCase()) as string
-      dicomParser.parseDicomDataSetImplicit(dataSet, stream, bytes.length, { untilTag, vrCallback })
-    } else {
-      dicomParser.parseDicomDataSetExplicit(dataSet, stream, bytes.length, { untilTag })
-    }
-  } catch {
-    // What was parsed before the fault stands; whether it suffices is for admission to say.
-    failed = true
-  }
-  if (dropCutElements(dataSet, bytes.length)) return { dataSet, end: 'pixels' }
-  return { dataSet, end: failed || stream.position > bytes.length ? 'cut' : 'end' }
-}
-
-/** True when pixel data was reached, whose bytes are never needed here. */
-function dropCutElements({ elements }: dicomParser.DataSet, bytes: number): boolean {
-  let pixels = false
-  for (const tag in elements) {
-    const element = elements[tag] as dicomParser.Element
-    if (tag.startsWith(PIXEL_GROUP)) pixels = true
-    else if (element.dataOffset + element.length > bytes) delete elements[tag]
-  }
-  return pixels
-}
-
-function identifiersOf(dataSet: dicomParser.DataSet): Partial<InstanceIdentifiers> {
+function identifiersOf(dataSet: ParsedDataSet): Partial<InstanceIdentifiers> {
   const found: Partial<InstanceIdentifiers> = {}
   const take = (name: keyof InstanceIdentifiers, tag: string): void => {
     const element = dataSet.elements[tag]
@@ -203,13 +157,14 @@ const NAMES: Record<keyof InstanceIdentifiers, string> = {
 }
 
 /**
- * Admission: the four identifiers, present and usable in a URL and an index. Everything else is kept as it came.
+ * Admission: the four identifiers, present and usable in a URL and an index, and a usable transfer syntax. Everything else
+ * is kept as it came.
  *
  * @param whole the header was parsed from the whole file
  * @throws ArchiveError `missing_identifier`, `header_truncated`, `header_too_large`, `invalid_identifier`, `dicomdir`
  */
 export function admit(header: Header, whole: boolean): InstanceIdentifiers {
-  const { identifiers } = header
+  const { identifiers, transferSyntaxUid } = header
   const missing = (Object.keys(NAMES) as (keyof InstanceIdentifiers)[]).filter((key) => !identifiers[key])
   if (missing.length > 0) {
     const names = missing.map((key) => NAMES[key]).join(', ')
@@ -221,6 +176,9 @@ export function admit(header: Header, whole: boolean): InstanceIdentifiers {
   if (identifiers.sopClassUid === MEDIA_STORAGE_DIRECTORY) {
     throw new ArchiveError('dicomdir', 'a DICOMDIR is the index of a medium, not an instance; send the instances')
   }
+  if (!isUid(transferSyntaxUid)) {
+    throw new ArchiveError('invalid_identifier', 'Transfer Syntax UID (0002,0010) is no UID')
+  }
   for (const key of Object.keys(NAMES) as (keyof InstanceIdentifiers)[]) {
     if (!isUid(identifiers[key] ?? '')) {
       throw new ArchiveError('invalid_identifier', `${NAMES[key]} is no UID: at most 64 digits and dots`)
@@ -228,10 +186,3 @@ export function admit(header: Header, whole: boolean): InstanceIdentifiers {
   }
   return identifiers as InstanceIdentifiers
 }
-
-type DataSetConstructor = new (
-  parser: dicomParser.ByteArrayParser,
-  bytes: Buffer,
-  elements: dicomParser.DataSet['elements'],
-) => dicomParser.DataSet
-const DataSet = (dicomParser as unknown as { DataSet: DataSetConstructor }).DataSet

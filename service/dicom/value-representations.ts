@@ -18,21 +18,8 @@ const KNOWN: ReadonlySet<string> = new Set([
 ])
 
 /** VRs with a length of 32 bits in explicit data sets (PS3.5 7.1.2). */
-const LONG: ReadonlySet<string> = new Set([
-  'OB',
-  'OD',
-  'OF',
-  'OL',
-  'OV',
-  'OW',
-  'SQ',
-  'SV',
-  'UC',
-  'UN',
-  'UR',
-  'UT',
-  'UV',
-])
+export const LONG_LENGTH_VRS = ['OB', 'OD', 'OF', 'OL', 'OV', 'OW', 'SQ', 'SV', 'UC', 'UN', 'UR', 'UT', 'UV'] as const
+const LONG: ReadonlySet<string> = new Set(LONG_LENGTH_VRS)
 
 export function isKnownVr(vr: string): boolean {
   return KNOWN.has(vr)
