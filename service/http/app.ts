@@ -11,6 +11,7 @@ import type { Tokens } from '../config/tokens.ts'
 import { ArchiveError } from '../errors.ts'
 import { type ApiContext, addApi } from './api.ts'
 import { identify, only } from './auth.ts'
+import { inTurn } from './in-turn.ts'
 import { qido } from './qido.ts'
 import { httpStatus } from './status-map.ts'
 import { stow } from './stow.ts'
@@ -72,8 +73,8 @@ export class App {
       noDelay: true,
     }
     const server = tls
-      ? https.createServer({ ...limits, ...tlsFiles(tls) }, this.#express)
-      : http.createServer(limits, this.#express)
+      ? https.createServer({ ...limits, ...tlsFiles(tls) }, inTurn(this.#express))
+      : http.createServer(limits, inTurn(this.#express))
     server.setTimeout(idleSeconds * 1000)
     server.maxConnections = 2000
     return server

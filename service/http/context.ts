@@ -3,13 +3,13 @@ import type { CatalogueJournal, CatalogueReader } from '../catalogue/ports.ts'
 import type { Receive } from '../ingest/ports.ts'
 import type { BulkReader } from '../retrieve/bulk.ts'
 import type { MetadataStore } from '../retrieve/metadata.ts'
-import type { OpenInstances } from '../retrieve/ports.ts'
+import type { OpenInstances, ReadInstances } from '../retrieve/ports.ts'
 
 /** The use cases that HTTP routes speak to. */
 export interface DicomWebContext {
   receive: Receive
   catalogue: CatalogueReader & CatalogueJournal
-  instances: OpenInstances
+  instances: OpenInstances & ReadInstances
   metadata: MetadataStore
   bulk: BulkReader
   /** Origin for URLs in answers; undefined: as the client said it. */

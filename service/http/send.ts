@@ -6,31 +6,27 @@ import type { Request, Response } from 'express'
 const GZIP_BYTES_MIN = 1024
 const LEVEL = { level: constants.Z_BEST_SPEED }
 
-/** Chunks that are read while earlier ones are being sent: enough to cover the seam between two instances. */
-const AHEAD = 3
+/** One piece of a body, or several that go out together. */
+export type Chunk = Buffer | readonly Buffer[]
 
-/** Writes chunk by chunk at the client's pace, reading a few ahead. Stops reading when the client has gone. */
-export async function sendChunks(to: Writable, chunks: AsyncIterable<Buffer>): Promise<void> {
-  const source = chunks[Symbol.asyncIterator]()
-  const ahead: Promise<IteratorResult<Buffer>>[] = []
-  const readAhead = (): void => {
-    while (ahead.length < AHEAD) {
-      const next = source.next()
-      // What fails ahead is met when its turn comes.
-      next.catch(() => undefined)
-      ahead.push(next)
-    }
+/** Writes at the client's pace: what is read ahead is the source's affair. Leaves the source when the client has gone. */
+export async function sendChunks(to: Writable, chunks: AsyncIterable<Chunk>): Promise<void> {
+  if (to.destroyed) return
+  for await (const chunk of chunks) {
+    if (to.destroyed) return
+    if (!writeChunk(to, chunk)) await drained(to)
+    if (to.destroyed) return
   }
-  try {
-    for (;;) {
-      readAhead()
-      const { value, done } = (await ahead.shift()) as IteratorResult<Buffer>
-      if (done || to.destroyed) return
-      if (!to.write(value)) await drained(to)
-    }
-  } finally {
-    await source.return?.()
-  }
+}
+
+/** False when the client takes no more for now. */
+function writeChunk(to: Writable, chunk: Chunk): boolean {
+  if (Buffer.isBuffer(chunk)) return to.write(chunk)
+  let flowing = true
+  to.cork()
+  for (const buffer of chunk) flowing = to.write(buffer)
+  to.uncork()
+  return flowing
 }
 
 async function drained(to: Writable): Promise<void> {
@@ -47,14 +43,17 @@ async function drained(to: Writable): Promise<void> {
   }
 }
 
-/** Ends a response with streamed chunks; a failure after the headers breaks the connection, so that nobody takes a part for the whole. */
-export async function streamBody(req: Request, res: Response, chunks: AsyncIterable<Buffer>): Promise<void> {
+/**
+ * Ends a response with streamed chunks; a failure after the headers breaks the connection, so that nobody takes a part
+ * for the whole. A HEAD request opens nothing.
+ */
+export async function streamBody(req: Request, res: Response, open: () => AsyncIterable<Chunk>): Promise<void> {
   if (req.method === 'HEAD') {
     res.end()
     return
   }
   try {
-    await sendChunks(res, chunks)
+    await sendChunks(res, open())
     res.end()
   } catch (error) {
     if (!res.headersSent) throw error
@@ -86,16 +85,16 @@ export async function streamText(
   req: Request,
   res: Response,
   type: string,
-  chunks: AsyncIterable<Buffer>,
+  open: () => AsyncIterable<Buffer>,
 ): Promise<void> {
   res.type(type).vary('Accept-Encoding')
-  if (req.method === 'HEAD' || !acceptsGzip(req)) return streamBody(req, res, chunks)
+  if (req.method === 'HEAD' || !acceptsGzip(req)) return streamBody(req, res, open)
   res.set('Content-Encoding', 'gzip')
   const zip = createGzip(LEVEL)
   zip.pipe(res)
   res.once('close', () => zip.destroy())
   try {
-    await sendChunks(zip, chunks)
+    await sendChunks(zip, open())
     zip.end()
   } catch (error) {
     res.destroy(error as Error)

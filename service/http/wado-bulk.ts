@@ -59,11 +59,11 @@ async function sendBulk(
   const only = parts.length === 1 ? parts[0] : undefined
   if (kind === 'single' && only) {
     res.set({ 'Content-Type': contentType, 'Content-Length': String(only.sizeBytes) })
-    await streamBody(req, res, only.bytes())
+    await streamBody(req, res, () => only.bytes())
     return
   }
   const writer = new MultipartWriter(contentType.split(';')[0] as string)
   const outgoing = parts.map(({ sizeBytes, bytes }) => ({ contentType, sizeBytes, bytes }))
   res.set({ 'Content-Type': writer.contentType, 'Content-Length': String(writer.sizeOf(outgoing)) })
-  await streamBody(req, res, writer.body(outgoing))
+  await streamBody(req, res, () => writer.body(outgoing))
 }

@@ -2,9 +2,10 @@ import { Readable } from 'node:stream'
 import type { Request, RequestHandler, Response } from 'express'
 import yazl from 'yazl'
 import type { InstanceRecord, InstanceScope } from '../catalogue/ports.ts'
+import { isUid } from '../dicom/uids.ts'
 import { ArchiveError } from '../errors.ts'
 import type { DicomWebContext } from './context.ts'
-import { MultipartWriter, type OutgoingPart } from './multipart-writer.ts'
+import { MultipartWriter, type PartHead } from './multipart-writer.ts'
 import { type InstanceForm, instanceForms, rangeOf } from './negotiate.ts'
 import { notModified, sendChunks, streamBody, streamText } from './send.ts'
 import { DICOM_WEB, originOf, type Resource, resourceOf, resourceUrl } from './urls.ts'
@@ -91,44 +92,49 @@ export async function sendInstance(
   }
   const { start, end } = range ?? { start: 0, end: record.sizeBytes }
   if (range) res.status(206).set('Content-Range', `bytes ${start}-${end - 1}/${record.sizeBytes}`)
-  res.set('Content-Type', `application/dicom; transfer-syntax=${record.transferSyntaxUid}`)
+  res.set('Content-Type', dicomType(record))
   res.set('Content-Length', String(end - start))
-  await streamBody(req, res, context.instances.open(record).bytes(start, end))
+  await streamBody(req, res, () => context.instances.open(record).bytes(start, end))
 }
 
 async function sendMultipart(context: DicomWebContext, req: Request, res: Response, resource: Resource): Promise<void> {
   const root = originOf(req, context.publicUrl) + DICOM_WEB
-  const toPart = (record: InstanceRecord): OutgoingPart => ({
-    contentType: `application/dicom; transfer-syntax=${record.transferSyntaxUid}`,
+  const toPart = (record: InstanceRecord): PartHead => ({
+    contentType: dicomType(record),
     location: resourceUrl(root, record),
     sizeBytes: record.sizeBytes,
-    bytes: () => context.instances.open(record).bytes(),
   })
   const records = context.catalogue.instances(scopeOf(resource))[Symbol.asyncIterator]()
-  const first: OutgoingPart[] = []
+  const first: InstanceRecord[] = []
   let more = true
   while (more && first.length < COUNTED_MAX) {
     const { value, done } = await records.next()
     if (done) more = false
-    else first.push(toPart(value))
+    else first.push(value)
   }
   if (first.length === 0) throw notFound(resource)
   const writer = new MultipartWriter('application/dicom')
   res.set('Content-Type', writer.contentType)
-  if (!more) res.set('Content-Length', String(writer.sizeOf(first)))
-  await streamBody(req, res, writer.body(more ? concat(first, records, toPart) : first))
+  if (!more) res.set('Content-Length', String(writer.sizeOf(first.map(toPart))))
+  await streamBody(req, res, () =>
+    writer.bodyOf(context.instances.readAll(more ? concat(first, records) : first), toPart),
+  )
+}
+
+/** Rows from before transfer syntaxes were checked may hold what must not get into a header. */
+function dicomType({ transferSyntaxUid }: InstanceRecord): string {
+  return isUid(transferSyntaxUid) ? `application/dicom; transfer-syntax=${transferSyntaxUid}` : 'application/dicom'
 }
 
 async function* concat(
-  first: readonly OutgoingPart[],
+  first: readonly InstanceRecord[],
   rest: AsyncIterator<InstanceRecord>,
-  toPart: (record: InstanceRecord) => OutgoingPart,
-): AsyncGenerator<OutgoingPart> {
+): AsyncGenerator<InstanceRecord> {
   yield* first
   for (;;) {
     const { value, done } = await rest.next()
     if (done) return
-    yield toPart(value)
+    yield value
   }
 }
 
@@ -184,6 +190,11 @@ export function wadoMetadata(context: DicomWebContext): RequestHandler {
     if (notModified(req, res, `W/"metadata-${version}"`)) return
     const root = originOf(req, context.publicUrl) + DICOM_WEB
     const { seriesUid, sopInstanceUid } = resource
+    if (req.method === 'HEAD') {
+      await oneInstance(context, resource)
+      res.type('application/dicom+json').vary('Accept-Encoding').end()
+      return
+    }
     const array = await context.metadata.array(
       studyUid,
       (entry) =>
@@ -192,7 +203,7 @@ export function wadoMetadata(context: DicomWebContext): RequestHandler {
       root,
     )
     if (!array) throw notFound(resource)
-    await streamText(req, res, 'application/dicom+json', array)
+    await streamText(req, res, 'application/dicom+json', () => array)
   }
 }
 

@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import http from 'node:http'
+import { connect, type Socket } from 'node:net'
+import { after, before, describe, it } from 'node:test'
+import { Firn } from '../support/firn.ts'
+import { type Instance, instanceOfSize, makeInstance } from '../support/instances.ts'
+import { newSeed, Random } from '../support/random.ts'
+import { until, within } from '../support/until.ts'
+import { get, instancePath, retrieve, stow } from '../support/web.ts'
+
+const random = new Random(newSeed())
+const MIB = 1024 * 1024
+
+const openFiles = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length
+const residentBytes = (pid: number): number =>
+  Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024
+
+/** A connection that sends and, unless `reads`, takes nothing. */
+async function open(port: number, bytes: string, reads = false): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1')
+  socket.on('error', () => undefined)
+  if (reads) socket.resume()
+  else socket.pause()
+  await new Promise<void>((resolve) => socket.once('connect', () => socket.write(bytes, () => resolve())))
+  return socket
+}
+
+/** A request whose Host header and others are the caller's choice. */
+function request(
+  firn: Firn,
+  path: string,
+  headers: Record<string, string>,
+  method = 'GET',
+): Promise<{ status: number; headers: http.IncomingHttpHeaders; body: string }> {
+  return new Promise((resolve, reject) => {
+    const sent = http.request({ port: firn.httpPort, host: '127.0.0.1', path, method, headers }, (res) => {
+      let body = ''
+      res.setEncoding('latin1').on('data', (text: string) => {
+        body += text
+      })
+      res.once('end', () => resolve({ status: res.statusCode ?? 0, headers: res.headers, body }))
+    })
+    sent.once('error', reject).end()
+  })
+}
+
+describe(`clients that cost memory or files (seed ${random.seed})`, () => {
+  let firn: Firn
+  let large: Instance
+  before(async () => {
+    firn = await Firn.start({ config: { http: { idleSeconds: 3 } } })
+    large = instanceOfSize(random, 9 * MIB)
+    assert.equal((await stow(firn.dicomWeb, [large.file])).status, 200)
+  })
+  after(() => firn.kill())
+
+  it('reads for one request of a connection at a time', async () => {
+    const before = residentBytes(firn.pid)
+    const line = `GET /dicom-web${instancePath(large)} HTTP/1.1\r\nHost: localhost\r\n\r\n`
+    const socket = await open(firn.httpPort, line.repeat(200))
+    await new Promise((resolve) => setTimeout(resolve, 1500))
+    assert.equal((await within('/health/live', 1000, firn.get('/health/live'))).status, 200)
+    const grown = residentBytes(firn.pid) - before
+    socket.destroy()
+    assert.ok(grown < 60 * MIB, `grew by ${Math.round(grown / MIB)} MiB`)
+  })
+
+  it('answers pipelined requests in order and whole', async () => {
+    const socket = connect(firn.httpPort, '127.0.0.1')
+    const chunks: Buffer[] = []
+    socket.on('data', (chunk: Buffer) => chunks.push(chunk))
+    const one = 'Host: localhost\r\n\r\n'
+    const last = 'Host: localhost\r\nConnection: close\r\n\r\n'
+    socket.write(`GET /dicom-web${instancePath(large)}?accept=application/dicom HTTP/1.1\r\n${one}`.repeat(3))
+    socket.write(`GET /health/live HTTP/1.1\r\n${one}HEAD /dicom-web/studies HTTP/1.1\r\n${one}`)
+    socket.write(`GET /no/such HTTP/1.1\r\n${last}`)
+    await within('the answers', 20_000, new Promise<void>((resolve) => socket.once('close', () => resolve())))
+    const answer = Buffer.concat(chunks)
+    let at = 0
+    for (let n = 0; n < 3; n++) {
+      const file = answer.indexOf(large.file, at)
+      assert.ok(file > at, `file ${n}`)
+      at = file + large.file.length
+    }
+    assert.match(answer.toString('latin1', at), /^HTTP\/1\.1 200.*live.*HTTP\/1\.1 20[04].*HTTP\/1\.1 404/s)
+  })
+
+  it('keeps within its memory though many clients read nothing, serves others, and lets those go', async () => {
+    const before = residentBytes(firn.pid)
+    const line = `GET /dicom-web${instancePath(large)} HTTP/1.1\r\nHost: localhost\r\n\r\n`
+    const stalled = await Promise.all(Array.from({ length: 120 }, () => open(firn.httpPort, line)))
+    let closed = 0
+    for (const socket of stalled) socket.once('close', () => closed++)
+    await new Promise((resolve) => setTimeout(resolve, 1000))
+    const grown = residentBytes(firn.pid) - before
+    assert.ok(grown < 200 * MIB, `grew by ${Math.round(grown / MIB)} MiB`)
+    const [file] = await within('another client', 10_000, retrieve(firn.dicomWeb, instancePath(large)))
+    assert.ok(file?.equals(large.file))
+    // A paused socket doesn't learn that the other side has gone before it reads again.
+    await new Promise((resolve) => setTimeout(resolve, 9000))
+    for (const socket of stalled) socket.resume()
+    await until('the stalled connections to be closed', () => closed === stalled.length, 20_000)
+  })
+
+  it('leaves no file open behind HEAD, a client that goes, and answers that were not wanted', async () => {
+    const small = makeInstance(random)
+    assert.equal((await stow(firn.dicomWeb, [small.file])).status, 200)
+    assert.equal((await get(`${firn.dicomWeb}/studies/${small.studyUid}/metadata`)).status, 200)
+    const before = openFiles(firn.pid)
+    const paths = [`/studies/${small.studyUid}/metadata`, instancePath(small), `/studies/${small.studyUid}`]
+    const lines = paths.map((path) => `HEAD /dicom-web${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`).join('')
+    for (let n = 0; n < 5; n++) {
+      const socket = await open(firn.httpPort, lines.repeat(100), true)
+      await new Promise((resolve) => setTimeout(resolve, 300))
+      assert.ok(openFiles(firn.pid) <= before + 20, `${openFiles(firn.pid)} open files, ${before} before`)
+      socket.destroy()
+    }
+    for (const path of [...paths, instancePath(large)]) {
+      const socket = await open(firn.httpPort, `GET /dicom-web${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`)
+      socket.destroy()
+    }
+    await until('the files to be closed', () => openFiles(firn.pid) <= before + 8, 10_000)
+    const head = await request(firn, `/dicom-web${paths[0]}`, {}, 'HEAD')
+    assert.deepEqual([head.status, head.body], [200, ''])
+    assert.equal((await request(firn, '/dicom-web/studies/1.2.3.4/metadata', {}, 'HEAD')).status, 404)
+  })
+})
