@@ -1,13 +1,14 @@
-import type { InstanceRecord, LandingLocation } from '../catalogue/ports.ts'
+import type { InstanceRecord } from '../catalogue/ports.ts'
 import { ArchiveError } from '../errors.ts'
-import type { OpenInstance, OpenInstances } from './ports.ts'
+import type { OpenInstance, OpenInstances, ReadInstances } from './ports.ts'
+import { type Piece, ReadAhead, type ReadSegment, type Stretch } from './read-ahead.ts'
 
 /** Reads instances from the landing. */
-export class LandedInstances implements OpenInstances {
-  readonly #read: (at: LandingLocation, start: number, end: number) => AsyncIterable<Buffer>
+export class LandedInstances implements OpenInstances, ReadInstances {
+  readonly #ahead: ReadAhead
 
-  constructor(landing: { read(at: LandingLocation, start: number, end: number): AsyncIterable<Buffer> }) {
-    this.#read = landing.read.bind(landing)
+  constructor(landing: { read: ReadSegment }, bytesMax?: number) {
+    this.#ahead = new ReadAhead((at, start, end) => landing.read(at, start, end), bytesMax)
   }
 
   open(record: InstanceRecord): OpenInstance {
@@ -17,8 +18,26 @@ export class LandedInstances implements OpenInstances {
         if (start < 0 || end > record.sizeBytes || start > end) {
           throw new ArchiveError('invalid_request', `no bytes ${start} to ${end} in ${record.sizeBytes}`)
         }
-        return this.#read(record.location, start, end)
+        return this.#bytes(record, start, end)
       },
     }
   }
+
+  readAll(records: Iterable<InstanceRecord> | AsyncIterable<InstanceRecord>): AsyncGenerator<Piece<InstanceRecord>[]> {
+    return this.#ahead.windows(whole(records))
+  }
+
+  async *#bytes(record: InstanceRecord, start: number, end: number): AsyncGenerator<Buffer> {
+    if (start === end) return
+    const { location } = record
+    for await (const pieces of this.#ahead.windows([{ owner: undefined, location, start, end }])) {
+      for (const { bytes } of pieces) yield bytes
+    }
+  }
+}
+
+async function* whole(
+  records: Iterable<InstanceRecord> | AsyncIterable<InstanceRecord>,
+): AsyncGenerator<Stretch<InstanceRecord>> {
+  for await (const owner of records) yield { owner, location: owner.location, start: 0, end: owner.sizeBytes }
 }

@@ -1,0 +1,198 @@
+import type { LandingLocation } from '../catalogue/ports.ts'
+
+export type ReadSegment = (at: LandingLocation, start: number, end: number) => AsyncIterable<Buffer>
+
+/** The bytes from `start` to `end` (exclusive) of the instance at `location`. */
+export interface Stretch<Owner> {
+  owner: Owner
+  location: LandingLocation
+  start: number
+  end: number
+}
+
+/** Some of a stretch: `bytes` begin at `start` of the instance. */
+export interface Piece<Owner> {
+  owner: Owner
+  start: number
+  bytes: Buffer
+}
+
+interface Window<Owner> {
+  pieces: Piece<Owner>[]
+  /** What the window counts for until its reader is done with it. */
+  bytesCharged: number
+}
+
+const MIB = 1024 * 1024
+/** What one reader gets at a time: many small instances, or a part of a large one. */
+const WINDOW_BYTES = 2 * MIB
+/** The same when memory is short. Not counted, so that nobody ever waits for somebody who has stalled. */
+const SHORT_WINDOW_BYTES = 64 * 1024
+const SLICES_MAX = 512
+/** Between neighbours in a segment stands a member's header with some padding: cheaper read than skipped. */
+const GAP_BYTES_MAX = 4096
+
+/**
+ * Reads instances from the landing in windows, the next one while the reader is busy with this one. All readers together
+ * hold `bytesMax`, and 64 KiB each beyond that: who comes when it is used up gets small windows instead of waiting.
+ */
+export class ReadAhead {
+  readonly #read: ReadSegment
+  readonly #bytesMax: number
+  #bytesUsed = 0
+
+  constructor(read: ReadSegment, bytesMax = 64 * MIB) {
+    this.#read = read
+    this.#bytesMax = bytesMax
+  }
+
+  /** Bytes that readers hold now. */
+  get bytesUsed(): number {
+    return this.#bytesUsed
+  }
+
+  /** The stretches in order, window by window. A window belongs to its reader until the next one is asked for. */
+  async *windows<Owner>(
+    stretches: Iterable<Stretch<Owner>> | AsyncIterable<Stretch<Owner>>,
+  ): AsyncGenerator<Piece<Owner>[]> {
+    const slicer = new Slicer(stretches)
+    let next: Promise<Window<Owner> | undefined> | undefined
+    let window: Window<Owner> | undefined
+    try {
+      for (;;) {
+        const making = next ?? this.#window(slicer, this.#take(this.#bytesMax))
+        next = undefined
+        window = await making
+        if (!window) return
+        next = this.#ahead(slicer)
+        yield window.pieces
+        this.#bytesUsed -= window.bytesCharged
+        window = undefined
+      }
+    } finally {
+      this.#bytesUsed -= window?.bytesCharged ?? 0
+      const unread = await next?.catch(() => undefined)
+      this.#bytesUsed -= unread?.bytesCharged ?? 0
+      await slicer.close()
+    }
+  }
+
+  /** Reading ahead must not take the memory that others need to read at all. */
+  #ahead<Owner>(slicer: Slicer<Owner>): Promise<Window<Owner> | undefined> | undefined {
+    const granted = slicer.done ? 0 : this.#take(this.#bytesMax / 2)
+    if (granted === 0) return undefined
+    const next = this.#window(slicer, granted)
+    // What fails ahead is met when its turn comes.
+    next.catch(() => undefined)
+    return next
+  }
+
+  #take(bytesMax: number): number {
+    if (this.#bytesUsed + WINDOW_BYTES > bytesMax) return 0
+    this.#bytesUsed += WINDOW_BYTES
+    return WINDOW_BYTES
+  }
+
+  async #window<Owner>(slicer: Slicer<Owner>, granted: number): Promise<Window<Owner> | undefined> {
+    let bytesCharged = granted
+    try {
+      const slices = await slicer.take(granted === 0 ? SHORT_WINDOW_BYTES : granted)
+      const bytes = slices.reduce((sum, { start, end }) => sum + end - start, 0)
+      if (granted > 0) {
+        this.#bytesUsed -= granted - bytes
+        bytesCharged = bytes
+      }
+      return slices.length === 0 ? undefined : { pieces: await this.#readAll(slices), bytesCharged }
+    } catch (error) {
+      this.#bytesUsed -= bytesCharged
+      throw error
+    }
+  }
+
+  async #readAll<Owner>(slices: readonly Stretch<Owner>[]): Promise<Piece<Owner>[]> {
+    const pieces: Piece<Owner>[] = new Array(slices.length)
+    await Promise.all(
+      runsOf(slices).map(async ({ segment, from, to, members }) => {
+        const bytes = await this.#readRun({ segment, offset: from }, to - from)
+        for (const index of members) {
+          const { owner, location, start, end } = slices[index] as Stretch<Owner>
+          const at = location.offset + start - from
+          pieces[index] = { owner, start, bytes: bytes.subarray(at, at + end - start) }
+        }
+      }),
+    )
+    return pieces
+  }
+
+  async #readRun(at: LandingLocation, length: number): Promise<Buffer> {
+    const chunks: Buffer[] = []
+    for await (const chunk of this.#read(at, 0, length)) chunks.push(chunk)
+    return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)
+  }
+}
+
+/** Cuts stretches into what a window holds; what fits into one window comes whole. */
+class Slicer<Owner> {
+  readonly #source: Iterator<Stretch<Owner>> | AsyncIterator<Stretch<Owner>>
+  #rest: Stretch<Owner> | undefined
+  done = false
+
+  constructor(stretches: Iterable<Stretch<Owner>> | AsyncIterable<Stretch<Owner>>) {
+    this.#source = Symbol.asyncIterator in stretches ? stretches[Symbol.asyncIterator]() : stretches[Symbol.iterator]()
+  }
+
+  async take(bytesMax: number): Promise<Stretch<Owner>[]> {
+    const slices: Stretch<Owner>[] = []
+    let left = bytesMax
+    while (left > 0 && slices.length < SLICES_MAX) {
+      const stretch = this.#rest ?? (await this.#next())
+      if (!stretch) break
+      this.#rest = stretch
+      const size = stretch.end - stretch.start
+      if (size > left && size <= bytesMax) break
+      const end = stretch.start + Math.min(size, left)
+      slices.push({ ...stretch, end })
+      left -= end - stretch.start
+      this.#rest = end === stretch.end ? undefined : { ...stretch, start: end }
+    }
+    return slices
+  }
+
+  async #next(): Promise<Stretch<Owner> | undefined> {
+    if (this.done) return undefined
+    const { value, done } = await this.#source.next()
+    this.done = done === true
+    return this.done ? undefined : value
+  }
+
+  async close(): Promise<void> {
+    await this.#source.return?.()
+  }
+}
+
+interface Run {
+  segment: number
+  from: number
+  to: number
+  /** Indices of the slices in it. */
+  members: number[]
+}
+
+/** Which slices are read together: neighbours in a segment, in whatever order they are wanted. */
+function runsOf(slices: readonly Stretch<unknown>[]): Run[] {
+  const order = slices.map(({ location, start, end }, index) => {
+    const from = location.offset + start
+    return { segment: location.segment, from, to: from + end - start, index }
+  })
+  order.sort((a, b) => a.segment - b.segment || a.from - b.from)
+  const runs: Run[] = []
+  for (const { segment, from, to, index } of order) {
+    const last = runs.at(-1)
+    const gap = last?.segment === segment ? from - last.to : -1
+    if (last && gap >= 0 && gap <= GAP_BYTES_MAX) {
+      last.to = to
+      last.members.push(index)
+    } else runs.push({ segment, from, to, members: [index] })
+  }
+  return runs
+}
