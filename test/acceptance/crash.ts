@@ -32,7 +32,7 @@ export async function crashRounds(rounds: number, seed: number, report: (line: s
   const note = (round: number, found: string[]) => {
     problems.push(...found.map((problem) => `round ${round}: ${problem}`))
     for (const problem of found.slice(0, 10)) report(`round ${round}: ${problem}`)
-    if (found.length > 0) for (const line of warnings(firn.log).slice(-10)) report(line)
+    if (found.length > 0) for (const line of warnings(firn.log)) report(line)
   }
   try {
     for (let round = 1; round <= rounds; round++) {
@@ -60,9 +60,10 @@ export async function crashRounds(rounds: number, seed: number, report: (line: s
   }
 }
 
-/** Lines of the log at level warn and above. */
+/** Lines of the log at level warn and above, the last of each kind. */
 function warnings(log: string): string[] {
-  return log.split('\n').filter((line) => /^\{"level":[456]0/.test(line) && !line.includes('torn tail'))
+  const lines = log.split('\n').filter((line) => /^\{"level":[456]0/.test(line))
+  return [...new Map(lines.map((line) => [/"msg":"[^"]*"/.exec(line)?.[0], line])).values()]
 }
 
 async function loadAndKill(firn: Firn, random: Random, ledger: Ledger): Promise<Load> {
