@@ -28,7 +28,7 @@ describe('ledger', () => {
   test('what the catalogue fails to take is offered until it is in; nothing new is admitted meanwhile', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] })
     const { catalogue, settled, warnings, ledger } = makeLedger()
-    catalogue.fails = 4
+    catalogue.gone = true
     const outcomes = await Promise.allSettled([1, 2].map((n) => ledger.record(instance(n))))
     assert.deepEqual(
       outcomes.map(({ status }) => status),
@@ -37,11 +37,13 @@ describe('ledger', () => {
     const closed = (error: unknown) => isArchiveError(error, 'unavailable') && error.retry === 'later'
     assert.throws(() => ledger.assertOpen(), closed)
     assert.equal(settled.length, 0)
-    for (let retry = 0; retry < 2; retry++) {
+    for (let retry = 0; retry < 10; retry++) {
       t.mock.timers.tick(RETRY_MS)
       await turns()
       assert.throws(() => ledger.assertOpen(), closed)
     }
+    catalogue.gone = false
+    catalogue.fails = 0
     t.mock.timers.tick(RETRY_MS)
     await turns()
     ledger.assertOpen()
@@ -51,10 +53,30 @@ describe('ledger', () => {
       [1, 2].map((n) => instance(n).sopInstanceUid),
     )
     assert.equal(catalogue.digestsKnown.length, 2)
-    assert.equal(warnings.length, 2, 'one word when it fails, one when it has caught up')
+    assert.equal(warnings.filter((text) => text.includes('caught up')).length, 1)
     t.mock.timers.tick(10 * RETRY_MS)
     await turns()
     assert.equal(settled.length, 2, 'nothing is settled twice')
+  })
+
+  test("what a working catalogue keeps refusing stands in nobody else's way", async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] })
+    const { catalogue, settled, ledger } = makeLedger()
+    const record = catalogue.record.bind(catalogue)
+    const bad = instance(1)
+    catalogue.record = async (one) => {
+      if (one.sopInstanceUid === bad.sopInstanceUid) throw new Error('no such text')
+      return record(one)
+    }
+    await assert.rejects(ledger.record(bad))
+    for (let retry = 0; retry < 3; retry++) {
+      t.mock.timers.tick(RETRY_MS)
+      await turns()
+    }
+    ledger.assertOpen()
+    assert.equal(ledger.setAside, 1)
+    await ledger.record(instance(2))
+    assert.equal(settled.length, 1, 'only what was recorded is settled: the segment of the other is looked at again')
   })
 
   test('a second failure after it has caught up is made good too', async (t) => {
@@ -68,6 +90,27 @@ describe('ledger', () => {
       assert.equal(settled.length, n)
       ledger.assertOpen()
     }
+  })
+
+  test('one that a working catalogue keeps refusing is set aside, and the others go on', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] })
+    const { catalogue, settled, ledger } = makeLedger()
+    const poison = instance(1)
+    const record = catalogue.record.bind(catalogue)
+    t.mock.method(catalogue, 'record', async (one: NewInstance) => {
+      if (one.sha256 === poison.sha256) throw new Error('no such text')
+      return record(one)
+    })
+    await assert.rejects(ledger.record(poison), /no such text/)
+    assert.throws(() => ledger.assertOpen())
+    for (let retry = 0; retry < 5; retry++) {
+      t.mock.timers.tick(RETRY_MS)
+      await turns()
+    }
+    ledger.assertOpen()
+    assert.equal(ledger.setAside, 1)
+    assert.equal(await ledger.record(instance(2)), 'stored')
+    assert.equal(settled.length, 1, 'what is set aside is not settled: its segment is looked at again')
   })
 
   test('a closed ledger is silent', async (t) => {

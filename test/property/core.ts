@@ -1,9 +1,16 @@
 /** What unit and property tests of the core share: real instances, bodies in chunks, and one site put together by hand. */
 import './ts-workers.ts'
 import { createHash } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { KnexCatalogue } from '../../service/catalogue/knex/catalogue.ts'
-import type { CatalogueWriter, NewInstance, RecordOutcome } from '../../service/catalogue/ports.ts'
+import type {
+  CatalogueJournal,
+  CatalogueWriter,
+  LandingLocation,
+  NewInstance,
+  RecordOutcome,
+} from '../../service/catalogue/ports.ts'
 import { admit, parseHeader } from '../../service/dicom/part10.ts'
 import { Ledger } from '../../service/ingest/ledger.ts'
 import type { Source } from '../../service/ingest/ports.ts'
@@ -69,6 +76,8 @@ export class MemoryCatalogue implements CatalogueWriter {
   readonly copies = new Map<string, NewInstance[]>()
   readonly complete = new Set<number>()
   fails = 0
+  /** Nothing can be written at all. */
+  gone = false
 
   async digests(uid: string): Promise<readonly string[]> {
     return (this.copies.get(uid) ?? []).map((copy) => copy.sha256)
@@ -76,7 +85,7 @@ export class MemoryCatalogue implements CatalogueWriter {
 
   async record(instance: NewInstance): Promise<RecordOutcome> {
     await new Promise(setImmediate)
-    if (this.fails > 0) {
+    if (this.gone || this.fails > 0) {
       this.fails -= 1
       throw new Error('the database went away')
     }
@@ -84,6 +93,32 @@ export class MemoryCatalogue implements CatalogueWriter {
     if (copies.some((copy) => copy.sha256 === instance.sha256)) return 'duplicate'
     this.copies.set(instance.sopInstanceUid, [...copies, instance])
     return copies.length === 0 ? 'stored' : 'conflict'
+  }
+
+  async relocate(uid: string, sha256: string, location: LandingLocation): Promise<void> {
+    const copies = this.copies.get(uid) ?? []
+    this.copies.set(
+      uid,
+      copies.map((copy) => (copy.sha256 === sha256 ? { ...copy, location } : copy)),
+    )
+  }
+
+  async probe(): Promise<void> {
+    if (this.fails === 0) return
+    this.fails -= 1
+    throw new Error('the database went away')
+  }
+
+  async byDigest(sha256: string): Promise<NewInstance | undefined> {
+    return [...this.copies.values()].flat().find((copy) => copy.sha256 === sha256)
+  }
+
+  async *usedSegments(): AsyncGenerator<{ segment: number; lastOffset: number }> {
+    const places = [...this.copies.values()].flat().map(({ location }) => location)
+    for (const segment of new Set(places.map((place) => place.segment))) {
+      const offsets = places.filter((place) => place.segment === segment).map(({ offset }) => offset)
+      yield { segment, lastOffset: Math.max(...offsets) }
+    }
   }
 
   async segmentComplete(segment: number): Promise<void> {
@@ -106,7 +141,9 @@ export const LIMITS: ReceiverOptions['limits'] = {
   headerBytesMax: 1024 * 1024,
 }
 
-export interface Site<Catalogue extends CatalogueWriter> {
+type SiteCatalogue = CatalogueWriter & Pick<CatalogueJournal, 'byDigest'>
+
+export interface Site<Catalogue extends SiteCatalogue> {
   catalogue: Catalogue
   landing: Landing
   ledger: Ledger
@@ -116,13 +153,16 @@ export interface Site<Catalogue extends CatalogueWriter> {
 }
 
 /** Opens a landing, replays it, and puts a receiver in front, as the product's composition root does. */
-export async function openSite<Catalogue extends CatalogueWriter>(
+export async function openSite<Catalogue extends SiteCatalogue>(
   folder: string,
   catalogue: Catalogue,
   options: Partial<LandingOptions> & { limits?: Partial<ReceiverOptions['limits']> } = {},
 ): Promise<Site<Catalogue>> {
   const { limits, ...landingOptions } = options
   const warnings: string[] = []
+  await mkdir(folder, { recursive: true })
+  const knownOffsets = new Map<number, number>()
+  for await (const { segment, lastOffset } of catalogue.usedSegments()) knownOffsets.set(segment, lastOffset)
   const landing = await Landing.open({
     folder,
     lanes: 2,
@@ -135,6 +175,7 @@ export async function openSite<Catalogue extends CatalogueWriter>(
     folder,
     catalogue,
     skip: await catalogue.completeSegments(),
+    knownOffsets,
     read: (at, start, end) => landing.read(at, start, end),
     headerBytesMax: LIMITS.headerBytesMax,
     warn: (message) => warnings.push(message),
@@ -144,7 +185,13 @@ export async function openSite<Catalogue extends CatalogueWriter>(
     settled: ({ location }) => landing.settled(location),
     warn: (message) => warnings.push(message),
   })
-  const receiver = new Receiver({ landing, catalogue, ledger, limits: { ...LIMITS, ...limits } })
+  const receiver = new Receiver({
+    landing,
+    catalogue,
+    ledger,
+    limits: { ...LIMITS, ...limits },
+    warn: (message) => warnings.push(message),
+  })
   return { catalogue, landing, ledger, receiver, report, warnings }
 }
 
