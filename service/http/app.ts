@@ -3,14 +3,15 @@ import { readFileSync } from 'node:fs'
 import http from 'node:http'
 import https from 'node:https'
 import express, { type ErrorRequestHandler, type Express, type RequestHandler, Router } from 'express'
-import { rateLimit } from 'express-rate-limit'
+import { ipKeyGenerator, rateLimit } from 'express-rate-limit'
 import helmet from 'helmet'
 import type { Logger } from 'pino'
 import type { Config } from '../config/schema.ts'
 import type { Tokens } from '../config/tokens.ts'
 import { ArchiveError } from '../errors.ts'
 import { type ApiContext, addApi } from './api.ts'
-import { identify, only } from './auth.ts'
+import { addressOf, identify, only } from './auth.ts'
+import { onlyOwnNames } from './host.ts'
 import { inTurn } from './in-turn.ts'
 import { qido } from './qido.ts'
 import { httpStatus } from './status-map.ts'
@@ -77,6 +78,10 @@ export class App {
       : http.createServer(limits, inTurn(this.#express))
     server.setTimeout(idleSeconds * 1000)
     server.maxConnections = 2000
+    // Who starts it hears of what keeps it from listening; later ones, such as want of open files, are passing.
+    server.on('error', (error) => {
+      if (server.listening) this.#options.log.error({ error: error.message }, 'a connection could not be accepted')
+    })
     return server
   }
 
@@ -86,7 +91,8 @@ export class App {
     app.disable('x-powered-by')
     app.disable('etag')
     app.set('query parser', 'simple')
-    app.set('trust proxy', config.trustProxy)
+    // One proxy: what stands further left in X-Forwarded-For is the client's own claim.
+    app.set('trust proxy', config.trustProxy ? 1 : false)
     app.use(this.#observe())
     app.use(helmet())
     app.get('/health/live', (_req, res) => void res.json({ status: 'live' }))
@@ -95,8 +101,15 @@ export class App {
       const ready = reasons.length === 0
       res.status(ready ? 200 : 503).json({ status: ready ? 'ready' : 'not ready', reasons, degraded: degraded() })
     })
+    if (!authRequired) app.use(onlyOwnNames(config))
     app.use(
-      rateLimit({ windowMs: 60_000, limit: config.requestsPerMinute, standardHeaders: true, legacyHeaders: false }),
+      rateLimit({
+        windowMs: 60_000,
+        limit: config.requestsPerMinute,
+        standardHeaders: true,
+        legacyHeaders: false,
+        keyGenerator: (req) => ipKeyGenerator(addressOf(req) || (req.socket.remoteAddress ?? '')),
+      }),
     )
     app.use(identify(tokens, authRequired))
     app.use((req, res, next) => {

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import type { NextFunction, Request, RequestHandler, Response } from 'express'
 import type { Role, Token, Tokens } from '../config/tokens.ts'
 
@@ -12,6 +13,11 @@ const ANONYMOUS: Caller = { name: '', roles: new Set(['send', 'read', 'records',
 
 export function callerOf(req: Request): Caller {
   return callers.get(req) ?? { name: '', roles: new Set() }
+}
+
+/** The client's network address; empty when what a proxy says is none. */
+export function addressOf({ ip = '' }: Request): string {
+  return isIP(ip) === 0 ? '' : ip
 }
 
 /** Finds out who is calling. A token that isn't valid is refused even where none is needed. */

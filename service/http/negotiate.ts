@@ -79,11 +79,17 @@ function acceptOf(req: Request): MediaType[] {
   return parseAccept(typeof accept === 'string' ? accept : req.get('accept'))
 }
 
-/** One range of a Range header (RFC 9110 14.2); undefined when the whole is to be sent, 'bad' when it lies outside. */
+/**
+ * One range of a GET's Range header (RFC 9110 14.2); undefined when the whole is to be sent, which is what a range that
+ * makes no sense comes to, and 'bad' when it lies outside.
+ */
 export function rangeOf(req: Request, sizeBytes: number): { start: number; end: number } | 'bad' | undefined {
-  const found = /^bytes=(\d*)-(\d*)$/.exec(req.get('range') ?? '')
-  if (!found || (found[1] === '' && found[2] === '')) return undefined
-  const from = found[1] === '' ? Math.max(0, sizeBytes - Number(found[2])) : Number(found[1])
-  const to = found[1] === '' || found[2] === '' ? sizeBytes - 1 : Math.min(Number(found[2]), sizeBytes - 1)
+  const found = req.method === 'HEAD' ? null : /^bytes=(\d*)-(\d*)$/.exec(req.get('range') ?? '')
+  if (!found) return undefined
+  const [, first = '', last = ''] = found
+  if (first === '' && last === '') return undefined
+  if (first !== '' && last !== '' && Number(first) > Number(last)) return undefined
+  const from = first === '' ? Math.max(0, sizeBytes - Number(last)) : Number(first)
+  const to = first === '' || last === '' ? sizeBytes - 1 : Math.min(Number(last), sizeBytes - 1)
   return from > to || from >= sizeBytes ? 'bad' : { start: from, end: to + 1 }
 }

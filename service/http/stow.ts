@@ -3,7 +3,7 @@ import type { DicomJson, InstanceIdentifiers } from '../dicom/types.ts'
 import { toNativeXml } from '../dicom/xml.ts'
 import { ArchiveError } from '../errors.ts'
 import type { Receipt, Receive, Source } from '../ingest/ports.ts'
-import { callerOf } from './auth.ts'
+import { addressOf, callerOf } from './auth.ts'
 import type { DicomWebContext } from './context.ts'
 import { parseAccept, parseMediaType } from './media-types.ts'
 import { MultipartReader, type Part } from './multipart-reader.ts'
@@ -33,7 +33,7 @@ export function stow(context: DicomWebContext): RequestHandler {
   return async (req, res) => {
     const boundary = boundaryOf(req)
     const { studyUid } = resourceOf(req)
-    const source: Source = { protocol: 'stow', name: callerOf(req).name, address: req.ip ?? '' }
+    const source: Source = { protocol: 'stow', name: callerOf(req).name, address: addressOf(req) }
     const reader = new MultipartReader(req, boundary)
     const outcome = await receiveParts(reader, context.receive, source, studyUid)
     if (req.destroyed && !req.complete) return

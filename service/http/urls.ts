@@ -10,7 +10,9 @@ const HOST = /^(?:[\w.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i
 export function originOf(req: Request, publicUrl: string | undefined): string {
   if (publicUrl !== undefined) return publicUrl.replace(/\/+$/, '')
   const host = req.get('host') ?? ''
-  return `${req.protocol}://${HOST.test(host) ? host : 'localhost'}`
+  // A proxy's X-Forwarded-Proto comes here as it is.
+  const scheme = req.protocol === 'https' ? 'https' : 'http'
+  return `${scheme}://${HOST.test(host) ? host : 'localhost'}`
 }
 
 export interface Resource {

@@ -150,33 +150,52 @@ async function sendZip(context: DicomWebContext, req: Request, res: Response, re
     return
   }
   const zip = new yazl.ZipFile()
-  const sent = sendChunks(res, zip.outputStream as unknown as AsyncIterable<Buffer>)
+  const output = zip.outputStream as unknown as Readable
+  const sent = sendChunks(res, output)
+  // It may fail before its turn comes.
+  sent.catch(() => undefined)
   try {
     for (let next: IteratorResult<InstanceRecord> = first; !next.done; next = await records.next()) {
-      if (res.destroyed) break
-      await addToZip(context, zip, next.value)
+      await addToZip(context, zip, next.value, res)
+      if (res.destroyed) return
     }
     zip.end()
     await sent
     res.end()
   } catch (error) {
+    context.log.error({ error: (error as Error).message }, 'a ZIP was broken off')
     res.destroy(error as Error)
+  } finally {
+    output.destroy()
+    await records.return?.()
   }
 }
 
-/** Resolves when the member's bytes were taken. */
-async function addToZip(context: DicomWebContext, zip: yazl.ZipFile, record: InstanceRecord): Promise<void> {
+/** Resolves when the member's bytes were taken, or the client has gone. */
+async function addToZip(
+  context: DicomWebContext,
+  zip: yazl.ZipFile,
+  record: InstanceRecord,
+  res: Response,
+): Promise<void> {
   const stream = Readable.from(context.instances.open(record).bytes(), { objectMode: false })
+  const leave = (): void => void stream.destroy()
+  const ended = new Promise<void>((resolve, reject) => stream.once('close', resolve).once('error', reject))
+  ended.catch(() => undefined)
+  res.once('close', leave)
   const { seriesUid, sopInstanceUid, sizeBytes, receivedAt } = record
-  zip.addReadStream(stream, `${seriesUid}/${sopInstanceUid}.dcm`, {
-    size: sizeBytes,
-    compress: false,
-    mtime: new Date(receivedAt),
-  })
-  await new Promise<void>((resolve, reject) => {
-    stream.once('close', resolve)
-    stream.once('error', reject)
-  })
+  try {
+    zip.addReadStream(stream, `${seriesUid}/${sopInstanceUid}.dcm`, {
+      size: sizeBytes,
+      compress: false,
+      mtime: new Date(receivedAt),
+    })
+    if (res.destroyed) leave()
+    await ended
+  } finally {
+    res.off('close', leave)
+    stream.destroy()
+  }
 }
 
 /** `/metadata` at any level (PS3.18 10.4.1.1.2). */

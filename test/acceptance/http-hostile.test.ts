@@ -5,6 +5,7 @@ import { connect, type Socket } from 'node:net'
 import { after, before, describe, it } from 'node:test'
 import { Firn } from '../support/firn.ts'
 import { type Instance, instanceOfSize, makeInstance } from '../support/instances.ts'
+import { sha256 } from '../support/part10.ts'
 import { newSeed, Random } from '../support/random.ts'
 import { until, within } from '../support/until.ts'
 import { get, instancePath, retrieve, stow } from '../support/web.ts'
@@ -124,5 +125,73 @@ describe(`clients that cost memory or files (seed ${random.seed})`, () => {
     const head = await request(firn, `/dicom-web${paths[0]}`, {}, 'HEAD')
     assert.deepEqual([head.status, head.body], [200, ''])
     assert.equal((await request(firn, '/dicom-web/studies/1.2.3.4/metadata', {}, 'HEAD')).status, 404)
+  })
+})
+
+describe('names, addresses and headers of others', () => {
+  let firn: Firn
+  const instance = makeInstance(random)
+  before(async () => {
+    firn = await Firn.start({ config: { http: { publicUrl: 'http://pacs.example:8042', trustProxy: true } } })
+  })
+  after(() => firn.kill())
+
+  it('answers 421 to a name that is not its own, and says what to do', async () => {
+    for (const host of ['localhost', `127.0.0.1:${firn.httpPort}`, '[::1]:1', 'pacs.example:8042', 'PACS.example']) {
+      const answer = await request(firn, '/dicom-web/studies', { host })
+      assert.ok([200, 204].includes(answer.status), `${host}: ${answer.status}`)
+    }
+    for (const host of ['evil.example', `evil.example:${firn.httpPort}`, '127.0.0.1.evil.example']) {
+      for (const path of ['/dicom-web/studies', '/api/v1/status', '/metrics', '/wado']) {
+        const answer = await request(firn, path, { host })
+        assert.equal(answer.status, 421, `${host} ${path}`)
+        assert.match(answer.body, /http\.publicUrl/)
+      }
+    }
+  })
+
+  it('believes of a proxy what can be an address, the one that the proxy itself saw', async () => {
+    const addressOf = async (forwarded: string): Promise<string> => {
+      const one = makeInstance(random)
+      const answer = await stow(firn.dicomWeb, [one.file], { headers: { 'x-forwarded-for': forwarded } })
+      assert.equal(answer.status, 200)
+      const info = await firn.get(`/api/v1/instances/by-digest/${sha256(one.file)}/info`)
+      return ((await info.json()) as { source: { address: string } }).source.address
+    }
+    assert.equal(await addressOf('10.1.2.3'), '10.1.2.3')
+    assert.equal(await addressOf('6.6.6.6, 10.1.2.3'), '10.1.2.3')
+    assert.equal(await addressOf('a'.repeat(2000)), '')
+    assert.equal(await addressOf('10.1.2.3"}'), '')
+  })
+
+  it('ignores a range that makes no sense, and ranges of HEAD', async () => {
+    assert.equal((await stow(firn.dicomWeb, [instance.file])).status, 200)
+    const path = `/dicom-web${instancePath(instance)}?accept=application/dicom`
+    const status = async (range: string, method = 'GET') => (await request(firn, path, { range }, method)).status
+    assert.equal(await status('bytes=5-2'), 200)
+    assert.equal(await status('bytes=-'), 200)
+    assert.equal(await status('bytes=2-5'), 206)
+    assert.equal(await status('bytes=-0'), 416)
+    assert.equal(await status(`bytes=${instance.file.length}-`), 416)
+    assert.equal(await status('bytes=2-5', 'HEAD'), 200)
+  })
+})
+
+describe('what a proxy says of the scheme', () => {
+  it('gets into URLs only as http or https', async () => {
+    const firn = await Firn.start({ config: { http: { trustProxy: true } } })
+    try {
+      const one = makeInstance(random)
+      assert.equal((await stow(firn.dicomWeb, [one.file])).status, 200)
+      for (const [proto, scheme] of [
+        ['https', 'https'],
+        ['javascript"', 'http'],
+      ] as const) {
+        const answer = await request(firn, '/dicom-web/studies', { 'x-forwarded-proto': proto })
+        assert.ok(answer.body.includes(`"${scheme}://127.0.0.1:`), answer.body)
+      }
+    } finally {
+      await firn.kill()
+    }
   })
 })
