@@ -93,6 +93,7 @@ class Postgres implements TestDatabase {
     if (this.#folder === undefined) return
     execFileSync(script, ['stop', this.#folder])
     removeDir(this.#folder)
+    this.#url = undefined
   }
 }
 
