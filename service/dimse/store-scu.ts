@@ -66,21 +66,26 @@ function contextFor(association: Association, kind: Kind): { context: AcceptedCo
   return undefined
 }
 
-/** Reads the first chunk, so that an instance that can't be opened fails before anything of it has been sent. */
-async function primed(source: AsyncIterable<Buffer>): Promise<AsyncIterable<Buffer>> {
+/**
+ * Reads the first chunk, so that an instance that can't be opened fails before anything of it has been sent. What was read
+ * is let go by `return`, also when nobody has begun to iterate.
+ */
+async function primed(source: AsyncIterable<Buffer>): Promise<AsyncIterableIterator<Buffer>> {
   const iterator = source[Symbol.asyncIterator]()
-  const first = await iterator.next()
-  return (async function* () {
-    try {
-      if (!first.done) yield first.value
-      for (let next = first; !next.done; ) {
-        next = await iterator.next()
-        if (!next.done) yield next.value
-      }
-    } finally {
+  let first: IteratorResult<Buffer> | undefined = await iterator.next()
+  const body: AsyncIterableIterator<Buffer> = {
+    [Symbol.asyncIterator]: () => body,
+    next: async () => {
+      const result = first ?? (await iterator.next())
+      first = undefined
+      return result
+    },
+    return: async () => {
       await iterator.return?.()
-    }
-  })()
+      return { value: undefined, done: true as const }
+    },
+  }
+  return body
 }
 
 /**
@@ -98,19 +103,23 @@ export async function sendInstance(
   const { context, form } = found
   const stored = instances.open(record).bytes(record.dataSetOffset)
   const body = await primed(form.convert ? form.convert(stored) : stored)
-  const response = await association.call(
-    context.id,
-    {
-      affectedSopClassUid: record.sopClassUid,
-      commandField: CommandField.cStore,
-      priority: MEDIUM_PRIORITY,
-      affectedSopInstanceUid: record.sopInstanceUid,
-      ...(originator && {
-        moveOriginatorAeTitle: originator.aeTitle,
-        moveOriginatorMessageId: originator.messageId,
-      }),
-    },
-    body,
-  )
-  return response.status
+  try {
+    const response = await association.call(
+      context.id,
+      {
+        affectedSopClassUid: record.sopClassUid,
+        commandField: CommandField.cStore,
+        priority: MEDIUM_PRIORITY,
+        affectedSopInstanceUid: record.sopInstanceUid,
+        ...(originator && {
+          moveOriginatorAeTitle: originator.aeTitle,
+          moveOriginatorMessageId: originator.messageId,
+        }),
+      },
+      body,
+    )
+    return response.status
+  } finally {
+    await body.return?.()
+  }
 }

@@ -98,10 +98,8 @@ export class MultipartReader {
     let left = HEADER_BYTES_MAX
     for (;;) {
       const line = await this.#line(left)
-      // The empty line's own CRLF may begin the delimiter of an empty part.
       if (line === '') {
-        this.#rest = Buffer.concat([Buffer.from('\r\n'), this.#rest])
-        await this.#dropLineEnd()
+        await this.#takeEmptyPartsDelimiter()
         return headers
       }
       left -= line.length
@@ -110,15 +108,15 @@ export class MultipartReader {
     }
   }
 
-  /** An empty part has its delimiter right behind the empty line; otherwise that line's end is no data. */
-  async #dropLineEnd(): Promise<void> {
-    while (
-      this.#rest.length < this.#delimiter.length &&
-      this.#delimiter.subarray(0, this.#rest.length).equals(this.#rest)
-    ) {
+  /** An empty part's delimiter may begin with the line end of the empty line, which was taken already. */
+  async #takeEmptyPartsDelimiter(): Promise<void> {
+    const dashes = this.#delimiter.subarray(2)
+    while (this.#rest.length < dashes.length && dashes.subarray(0, this.#rest.length).equals(this.#rest)) {
       await this.#more()
     }
-    if (!this.#rest.subarray(0, this.#delimiter.length).equals(this.#delimiter)) this.#rest = this.#rest.subarray(2)
+    if (!this.#rest.subarray(0, dashes.length).equals(dashes)) return
+    this.#rest = this.#rest.subarray(dashes.length)
+    this.#atDelimiterEnd = true
   }
 
   async #line(bytesMax: number): Promise<string> {

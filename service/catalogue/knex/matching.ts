@@ -12,7 +12,7 @@ export function addMatch(query: Knex.QueryBuilder, level: QueryLevel, match: Mat
   const name = match.path.map(nameOf).join('.')
   const key = keyFor(level, match.path)
   if (!key) throw new ArchiveError('invalid_request', `${name} can't be matched at the ${level} level`)
-  if (match.value.length > VALUE_CHARS_MAX)
+  if (match.value.length > VALUE_CHARS_MAX[key.kind])
     throw new ArchiveError('invalid_request', `the value of ${name} is too long`)
   const problem = MATCHERS[key.kind](query, key, match.value, fuzzy)
   if (problem)
@@ -24,8 +24,21 @@ function nameOf(tag: Tag): string {
   return keyword === undefined ? tag : `${keyword} (${tag.slice(0, 4)},${tag.slice(4)})`
 }
 
-/** A list of a thousand UIDs fits. */
-const VALUE_CHARS_MAX = 66_000
+/**
+ * A list of a thousand UIDs fits. SQLite takes patterns of up to 50,000 bytes, and normalising can make 33 bytes of one
+ * character of text.
+ */
+const VALUE_CHARS_MAX: Record<Key['kind'], number> = {
+  uid: 66_000,
+  code: 10_000,
+  number: 10_000,
+  modalities: 10_000,
+  text: 1024,
+  name: 1024,
+  several: 1024,
+  date: 1024,
+  time: 1024,
+}
 
 /** Says what is wrong with the value, if something is. */
 type Matcher = (query: Knex.QueryBuilder, key: Key, value: string, fuzzy: boolean) => string | undefined
