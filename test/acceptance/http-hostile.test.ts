@@ -4,11 +4,11 @@ import http from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { after, before, describe, it } from 'node:test'
 import { Firn } from '../support/firn.ts'
-import { type Instance, instanceOfSize, makeInstance } from '../support/instances.ts'
+import { type Instance, instanceOfSize, makeInstance, uidsOf } from '../support/instances.ts'
 import { sha256 } from '../support/part10.ts'
 import { newSeed, Random } from '../support/random.ts'
 import { until, within } from '../support/until.ts'
-import { get, instancePath, retrieve, stow } from '../support/web.ts'
+import { type DataSetJson, first, get, instancePath, items, json, parts, retrieve, stow } from '../support/web.ts'
 
 const random = new Random(newSeed())
 const MIB = 1024 * 1024
@@ -192,6 +192,74 @@ describe('what a proxy says of the scheme', () => {
       }
     } finally {
       await firn.kill()
+    }
+  })
+})
+
+describe('forms and warnings of the standard', () => {
+  let firn: Firn
+  const studyUid = random.uid()
+  const instances = Array.from({ length: 3 }, () => makeInstance(random, { studyUid }))
+  before(async () => {
+    firn = await Firn.start()
+    const files = instances.map(({ file }) => file)
+    assert.equal((await stow(firn.dicomWeb, files)).status, 200)
+  })
+  after(() => firn.kill())
+
+  it('gives metadata in XML, instance by instance', async () => {
+    const xml = 'multipart/related; type="application/dicom+xml"'
+    const answer = await get(`${firn.dicomWeb}/studies/${studyUid}/metadata`, xml)
+    const found = parts(answer)
+    assert.equal(found.length, 3)
+    for (const part of found) assert.match(part.body.toString(), /^<\?xml .*<NativeDicomModel .*<\/NativeDicomModel>$/s)
+    for (const { sopInstanceUid } of instances) {
+      const needle = `>${sopInstanceUid}</Value>`
+      assert.equal(found.filter((part) => part.body.includes(needle)).length, 1)
+    }
+    const json = await get(`${firn.dicomWeb}/studies/${studyUid}/metadata`, 'application/dicom+json')
+    assert.notEqual(json.headers.get('etag'), answer.headers.get('etag'))
+    assert.equal((await get(`${firn.dicomWeb}/studies/${studyUid}/metadata`, 'image/png')).status, 406)
+  })
+
+  it('takes `accept` in the query of searches and metadata', async () => {
+    for (const [path, accept, type] of [
+      ['/studies', 'application/dicom%2Bjson', /^application\/dicom\+json/],
+      ['/studies', 'application/dicom%2Bxml', /^multipart\/related; type="application\/dicom\+xml"/],
+      [
+        `/studies/${studyUid}/metadata`,
+        'application/dicom%2Bxml',
+        /^multipart\/related; type="application\/dicom\+xml"/,
+      ],
+    ] as const) {
+      const answer = await get(`${firn.dicomWeb}${path}?accept=${accept}`, 'application/dicom+json')
+      assert.equal(answer.status, 200, path)
+      assert.match(answer.headers.get('content-type') ?? '', type)
+    }
+  })
+
+  it('warns the sender of a conflict, and gives no URL of other bytes', async () => {
+    const one = makeInstance(random)
+    assert.equal((await stow(firn.dicomWeb, [one.file])).status, 200)
+    const other = instanceOfSize(random, 30_000, uidsOf(one))
+    const answer = await stow(firn.dicomWeb, [other.file])
+    assert.equal(answer.status, 202)
+    const [item] = items(json<DataSetJson>(answer), '00081199')
+    assert.equal(first(item, '00081155'), one.sopInstanceUid)
+    assert.equal(first(item, '00081190'), '')
+    assert.equal(first(item, '00081196'), String(0xb100))
+    assert.match(first(item, '00091001'), new RegExp(sha256(other.file)))
+    assert.match(answer.headers.get('warning') ?? '', /came first/)
+    // Once more it is a conflict that is known; the first one's bytes are a mere duplicate.
+    assert.equal((await stow(firn.dicomWeb, [one.file])).status, 200)
+  })
+
+  it('refuses patterns that no database takes, and says which', async () => {
+    for (const key of ['PatientName', 'PatientID', 'ModalitiesInStudy', 'StudyDescription']) {
+      for (const value of [`*${'a'.repeat(14_000)}*`, `*${'%EF%B7%BA'.repeat(1_000)}?`]) {
+        const answer = await request(firn, `/dicom-web/studies?${key}=${value}`, { accept: 'application/dicom+json' })
+        assert.ok([204, 400].includes(answer.status), `${key}: ${answer.status} ${answer.body.slice(0, 200)}`)
+      }
     }
   })
 })

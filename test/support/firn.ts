@@ -17,6 +17,8 @@ export interface FirnOptions {
   env?: Record<string, string>
   httpPort?: number
   dimsePort?: number
+  /** HTTP is HTTPS, with a certificate that only the test knows. */
+  secure?: boolean
   /** The disk may be full, which is a reason not to be ready for all kinds of work. */
   mayBeFull?: boolean
 }
@@ -87,8 +89,9 @@ export class Firn {
       if (outcome === 'ended') throw new Error(`firn ended before it was ready:\n${this.log.slice(from)}`)
     }
     await step('the line "firn ready"', () => /^firn ready/m.test(this.log.slice(from)), readyMs)
-    if (this.#options.mayBeFull !== true)
-      await step('/health/ready', async () => (await this.get('/health/ready')).status === 200, 10_000)
+    const { mayBeFull, secure } = this.#options
+    if (mayBeFull || secure) return
+    await step('/health/ready', async () => (await this.get('/health/ready')).status === 200, 10_000)
   }
 
   /** Starts a process that is expected to end by itself. */
