@@ -1,6 +1,5 @@
+import type { BigIntStats } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { stringifyDicomJson } from '../dicom/json.ts'
-import type { DicomJson } from '../dicom/types.ts'
 
 /** Where an instance's line is in the file. */
 export interface IndexEntry {
@@ -20,22 +19,26 @@ interface Index {
 }
 
 /** Lines end so, and thereby make up the inside of a JSON array. */
-const LINE_END = Buffer.from(',\n')
+export const LINE_END = Buffer.from(',\n')
 /** The file's last bytes give the index's offset in decimal digits. */
 const FOOTER_BYTES = 16
 const READ_BYTES_MAX = 1024 * 1024
+const OPENING = Buffer.from('[')
+const CLOSING = Buffer.from(']')
+
+/** The path holds another file by now, or none. */
+export class ReplacedError extends Error {}
 
 /** One study's metadata: a line of DICOM JSON per instance, then an index, then the index's offset. */
 export class MetadataFile {
   readonly path: string
   readonly #index: Index
+  readonly #identity: string
 
-  readonly #inode: number
-
-  private constructor(path: string, index: Index, inode: number) {
+  private constructor(path: string, index: Index, stats: BigIntStats) {
     this.path = path
     this.#index = index
-    this.#inode = inode
+    this.#identity = identityOf(stats)
   }
 
   get version(): string {
@@ -50,21 +53,18 @@ export class MetadataFile {
     return this.#index.entries
   }
 
-  static encodeLine(json: DicomJson): Buffer {
-    return Buffer.concat([Buffer.from(stringifyDicomJson(json)), LINE_END])
-  }
-
   /** Undefined when there is none or it isn't whole: it is a cache, written without syncing. */
   static async open(path: string): Promise<MetadataFile | undefined> {
     const file = await open(path, 'r').catch(() => undefined)
     if (!file) return undefined
     try {
-      const { size, ino } = await file.stat()
+      const stats = await file.stat({ bigint: true })
+      const size = Number(stats.size)
       const footer = await readAt(file, size - FOOTER_BYTES, size)
       const offset = /^\d{16}$/.test(footer.toString('latin1')) ? Number(footer.toString('latin1')) : size
       if (offset >= size - FOOTER_BYTES) return undefined
       const index = await readAt(file, offset, size - FOOTER_BYTES)
-      return new MetadataFile(path, JSON.parse(index.toString('utf8')) as Index, ino)
+      return new MetadataFile(path, JSON.parse(index.toString('utf8')) as Index, stats)
     } catch {
       return undefined
     } finally {
@@ -75,56 +75,56 @@ export class MetadataFile {
   /** Writes the index behind the lines. */
   static async finish(handle: FileHandle, path: string, index: Index): Promise<MetadataFile> {
     const last = index.entries.at(-1)
-    const offset = last ? last.offset + last.length : 0
+    const offset = last ? endOf(last) : 0
     const tail = Buffer.from(JSON.stringify(index) + String(offset).padStart(FOOTER_BYTES, '0'))
     await handle.write(tail, 0, tail.length, offset)
-    return new MetadataFile(path, index, (await handle.stat()).ino)
+    return new MetadataFile(path, index, await handle.stat({ bigint: true }))
   }
 
-  /** An instance's line, with its end. */
-  async line({ offset, length }: IndexEntry): Promise<Buffer> {
-    const file = await open(this.path, 'r')
+  /** Gives `work` the means to read instances' lines, with their ends. Throws ReplacedError. */
+  async withLines<Result>(work: (line: (entry: IndexEntry) => Promise<Buffer>) => Promise<Result>): Promise<Result> {
+    const file = await this.#open()
     try {
-      return await readAt(file, offset, offset + length)
+      return await work(({ offset, length }) => readAt(file, offset, offset + length))
     } finally {
       await file.close()
     }
   }
 
   /**
-   * A JSON array of the instances that `wanted` picks, URLs below `root`; 'none' when it picks none, 'replaced' when the
-   * path holds another file by now. The file stays open until the array was iterated or left.
+   * A JSON array of instances of this file, at least one, URLs below `root`. The file is opened when the first piece is
+   * asked for and closed after the last. Throws ReplacedError before the first piece.
    */
-  async array(
-    wanted: (entry: IndexEntry) => boolean,
-    root: string,
-  ): Promise<AsyncIterable<Buffer> | 'none' | 'replaced'> {
-    const entries = this.entries.filter(wanted)
-    if (entries.length === 0) return 'none'
-    const file = await open(this.path, 'r').catch(() => undefined)
-    if (!file) return 'replaced'
-    const { ino } = await file.stat()
-    if (ino === this.#inode) return this.#array(file, entries, root)
-    await file.close()
-    return 'replaced'
-  }
-
-  async *#array(file: FileHandle, entries: readonly IndexEntry[], root: string): AsyncGenerator<Buffer> {
+  async *array(entries: readonly IndexEntry[], root: string): AsyncGenerator<Buffer> {
+    const file = await this.#open()
     try {
-      let opening = '['
+      const from = Buffer.from(this.placeholder)
+      const to = Buffer.from(root)
+      const end = endOf(entries.at(-1) as IndexEntry)
+      let opening: readonly Buffer[] = [OPENING]
       for (const run of runs(entries)) {
-        const bytes = await readAt(file, run.start, run.end)
-        // Byte for byte: both placeholder and root are ASCII.
-        const text = opening + bytes.toString('latin1').replaceAll(this.placeholder, root)
-        opening = ''
-        const isLast = run.end === endOf(entries.at(-1) as IndexEntry)
-        yield Buffer.from(isLast ? `${text.slice(0, -LINE_END.length)}]` : text, 'latin1')
+        const pieces = replaced(await readAt(file, run.start, run.end), from, to, opening)
+        opening = []
+        if (run.end === end) pieces.push((pieces.pop() as Buffer).subarray(0, -LINE_END.length), CLOSING)
+        yield Buffer.concat(pieces)
       }
     } finally {
       await file.close()
     }
   }
+
+  async #open(): Promise<FileHandle> {
+    const file = await open(this.path, 'r').catch(() => undefined)
+    if (!file) throw new ReplacedError(`${this.path} is gone`)
+    const stats = await file.stat({ bigint: true })
+    if (identityOf(stats) === this.#identity) return file
+    await file.close()
+    throw new ReplacedError(`${this.path} was replaced`)
+  }
 }
+
+/** An inode's number alone may be given to another file. */
+const identityOf = ({ ino, size, mtimeNs }: BigIntStats): string => `${ino} ${size} ${mtimeNs}`
 
 const endOf = ({ offset, length }: IndexEntry): number => offset + length
 
@@ -139,6 +139,18 @@ function* runs(entries: readonly IndexEntry[]): Generator<{ start: number; end: 
     }
   }
   if (run) yield run
+}
+
+/** The pieces of `bytes` with `to` in the place of `from`, behind `opening`. */
+function replaced(bytes: Buffer, from: Buffer, to: Buffer, opening: readonly Buffer[]): Buffer[] {
+  const pieces = [...opening]
+  let done = 0
+  for (let at = bytes.indexOf(from); at >= 0; at = bytes.indexOf(from, done)) {
+    pieces.push(bytes.subarray(done, at), to)
+    done = at + from.length
+  }
+  pieces.push(bytes.subarray(done))
+  return pieces
 }
 
 async function readAt(file: FileHandle, start: number, end: number): Promise<Buffer> {

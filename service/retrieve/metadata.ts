@@ -1,22 +1,17 @@
-import { createHash, randomUUID } from 'node:crypto'
-import { type FileHandle, mkdir, open, rename, unlink } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import type { CatalogueReader, InstanceRecord } from '../catalogue/ports.ts'
-import { toDicomJson } from '../dicom/json.ts'
-import { readHeader } from '../dicom/read-header.ts'
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
+import type { CatalogueReader } from '../catalogue/ports.ts'
 import type { DicomJson } from '../dicom/types.ts'
 import { ArchiveError } from '../errors.ts'
-import { type IndexEntry, MetadataFile } from './metadata-file.ts'
-import type { OpenInstances } from './ports.ts'
+import { type IndexEntry, MetadataFile, ReplacedError } from './metadata-file.ts'
+import { MetadataMaker, type MetadataMakerOptions } from './metadata-maker.ts'
+import { ReadyAnswers } from './ready-answers.ts'
 
-export interface MetadataStoreOptions {
+export interface MetadataStoreOptions extends MetadataMakerOptions {
   folder: string
   catalogue: Pick<CatalogueReader, 'instances' | 'studyVersion'>
-  instances: OpenInstances
-  headerBytesMax: number
   /** A study whose instances have stopped coming for so long is prepared in advance. */
   quietMs: number
-  warn(message: string, details: object): void
 }
 
 /** Studies that wait to be prepared; beyond that they are prepared when they are asked for. */
@@ -24,6 +19,10 @@ const WAITING_MAX = 10_000
 /** An index of this many instances is kept in memory; more are read again. */
 const KEPT_ENTRIES_MAX = 100_000
 const ATTEMPTS_MAX = 5
+/** Studies that are made at the same time; each holds some headers in memory. */
+const MAKING_MAX = 3
+const READY_BYTES_MAX = 16 * 1024 * 1024
+const READY_ANSWER_BYTES_MAX = 4 * 1024 * 1024
 
 /**
  * The DICOM JSON of whole studies, kept in files so that a study's headers are parsed once and not for each viewer
@@ -36,27 +35,60 @@ export class MetadataStore {
   #keptEntries = 0
   /** When each study last got an instance. */
   readonly #waiting = new Map<string, number>()
+  readonly #maker: MetadataMaker
+  readonly #ready = new ReadyAnswers(READY_BYTES_MAX, READY_ANSWER_BYTES_MAX)
+  #makingNow = 0
+  readonly #turns: (() => void)[] = []
   #timer: NodeJS.Timeout | undefined
   #preparing = false
 
   constructor(options: MetadataStoreOptions) {
     this.#options = options
+    this.#maker = new MetadataMaker(options)
   }
 
   /**
    * A JSON array (PS3.18 Annex F) of the study's instances that `wanted` picks, bulk data as URIs below `root`;
-   * undefined when there are none. To be iterated or left: a file is open behind it.
+   * undefined when there are none. Nothing is open until it is iterated.
+   * Throws ArchiveError `storage_failed` when an instance can't be read: an answer never leaves one out.
    */
   async array(
     studyUid: string,
     wanted: (entry: IndexEntry) => boolean,
     root: string,
   ): Promise<AsyncIterable<Buffer> | undefined> {
+    const file = await this.study(studyUid)
+    const entries = file?.entries.filter(wanted) ?? []
+    if (!file || entries.length === 0) return undefined
+    const first = () => this.#pieces(file, entries, root)
+    return this.#retried(studyUid, first, async () => {
+      const again = await this.study(studyUid)
+      return again && this.#pieces(again, again.entries.filter(wanted), root)
+    })
+  }
+
+  #pieces(file: MetadataFile, entries: readonly IndexEntry[], root: string): AsyncIterable<Buffer> {
+    if (entries.length < file.entries.length) return file.array(entries, root)
+    const key = `${file.path} ${file.version} ${root}`
+    const ready = this.#ready.get(key)
+    return ready ? one(ready) : this.#ready.keeping(key, file.array(entries, root))
+  }
+
+  /** A file that was replaced before it was opened is asked for anew. */
+  async *#retried(
+    studyUid: string,
+    first: () => AsyncIterable<Buffer>,
+    again: () => Promise<AsyncIterable<Buffer> | undefined>,
+  ): AsyncGenerator<Buffer> {
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-      const array = await (await this.study(studyUid))?.array(wanted, root)
-      if (array === undefined || array === 'none') return undefined
-      if (array !== 'replaced') return array
-      this.#forget(studyUid)
+      try {
+        const pieces = attempt === 0 ? first() : await again()
+        if (pieces) yield* pieces
+        return
+      } catch (error) {
+        if (!(error instanceof ReplacedError)) throw error
+        this.#forget(studyUid)
+      }
     }
     throw new ArchiveError('busy', 'the study is changing; ask again')
   }
@@ -94,9 +126,10 @@ export class MetadataStore {
     this.#timer ??= setInterval(() => void this.#prepareQuiet(), this.#options.quietMs / 2).unref()
   }
 
-  close(): void {
+  async close(): Promise<void> {
     clearInterval(this.#timer)
     this.#waiting.clear()
+    await this.#maker.close()
   }
 
   async #prepareQuiet(): Promise<void> {
@@ -121,9 +154,22 @@ export class MetadataStore {
   async #bringUpToDate(studyUid: string, version: string): Promise<MetadataFile> {
     const path = this.#path(studyUid)
     const before = await MetadataFile.open(path)
-    const file = before?.version === version ? before : await this.#make(studyUid, version, path, before)
+    const file =
+      before?.version === version ? before : await this.#inTurn(() => this.#maker.make(studyUid, version, path, before))
     this.#keep(studyUid, file)
     return file
+  }
+
+  async #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    if (this.#makingNow >= MAKING_MAX) await new Promise<void>((resolve) => this.#turns.push(resolve))
+    else this.#makingNow += 1
+    try {
+      return await work()
+    } finally {
+      const next = this.#turns.shift()
+      if (next) next()
+      else this.#makingNow -= 1
+    }
   }
 
   #keep(studyUid: string, file: MetadataFile): void {
@@ -145,72 +191,8 @@ export class MetadataStore {
     const shard = createHash('sha256').update(studyUid).digest('hex').slice(0, 2)
     return join(this.#options.folder, shard, `${studyUid}.json`)
   }
+}
 
-  /** Takes over from the file before what is still true, so that a growing study is not parsed again and again. */
-  async #make(
-    studyUid: string,
-    version: string,
-    path: string,
-    before: MetadataFile | undefined,
-  ): Promise<MetadataFile> {
-    await mkdir(dirname(path), { recursive: true, mode: 0o750 })
-    const draft = `${path}.${randomUUID()}.draft`
-    const handle = await open(draft, 'wx', 0o640)
-    try {
-      const placeholder = before?.placeholder ?? `firn-root-${randomUUID()}`
-      const entries = await this.#writeEntries(handle, studyUid, placeholder, before)
-      const file = await MetadataFile.finish(handle, path, { version, placeholder, entries })
-      await rename(draft, path)
-      return file
-    } catch (error) {
-      await unlink(draft).catch(() => undefined)
-      throw error
-    } finally {
-      await handle.close()
-    }
-  }
-
-  async #writeEntries(
-    handle: FileHandle,
-    studyUid: string,
-    placeholder: string,
-    before: MetadataFile | undefined,
-  ): Promise<IndexEntry[]> {
-    const known = new Map(before?.entries.map((entry) => [entry.sha256, entry]))
-    const entries: IndexEntry[] = []
-    let offset = 0
-    for await (const record of this.#options.catalogue.instances({ studyUids: [studyUid] })) {
-      const old = known.get(record.sha256)
-      const line = old ? await before?.line(old) : await this.#describe(record, placeholder)
-      if (line === undefined) continue
-      await handle.write(line, 0, line.length, offset)
-      const { seriesUid, sopInstanceUid, sha256 } = record
-      entries.push({ seriesUid, sopInstanceUid, sha256, offset, length: line.length })
-      offset += line.length
-    }
-    return entries
-  }
-
-  /** One damaged instance must not hide the others' metadata. */
-  async #describe(record: InstanceRecord, placeholder: string): Promise<Buffer | undefined> {
-    try {
-      return MetadataFile.encodeLine(await this.instance(record, placeholder))
-    } catch (error) {
-      const reason = error instanceof ArchiveError ? error.message : String(error)
-      this.#options.warn('the metadata of an instance could not be read', { sha256: record.sha256, reason })
-      return undefined
-    }
-  }
-
-  /** The DICOM JSON of one instance, bulk data as URIs below `root`. */
-  async instance(record: InstanceRecord, root: string) {
-    const opened = this.#options.instances.open(record)
-    const read = (start: number, end: number) => opened.bytes(start, end)
-    const { header } = await readHeader(read, record.sizeBytes, this.#options.headerBytesMax)
-    const { studyUid, seriesUid, sopInstanceUid } = record
-    const base = `${root}/studies/${studyUid}/series/${seriesUid}/instances/${sopInstanceUid}/bulkdata`
-    const json = toDicomJson(header.dataSet, { bulkDataUri: (path) => `${base}/${path}` })
-    if (json['00080005']) json['00080005'] = { vr: 'CS', Value: ['ISO_IR 192'] }
-    return json
-  }
+async function* one(bytes: Buffer): AsyncGenerator<Buffer> {
+  yield bytes
 }
