@@ -140,6 +140,22 @@ for (const database of databases) {
       assert.deepEqual([totals.studies, totals.series, totals.instances], [3, 3, 300])
     })
 
+    test("marking segments complete and recording do not get in each other's way", async () => {
+      const { catalogue } = await open()
+      for (let round = 0; round < 15; round++) {
+        const work: Promise<unknown>[] = Array.from({ length: 20 }, (_, n) =>
+          catalogue.record(instance(round * 20 + n)),
+        )
+        for (let mark = 0; mark < 5; mark++) {
+          await new Promise((resolve) => setTimeout(resolve, 3))
+          work.push(catalogue.segmentComplete(round * 5 + mark))
+        }
+        await Promise.all(work)
+      }
+      assert.equal((await catalogue.completeSegments()).size, 75)
+      assert.equal((await catalogue.totals()).instances, 300)
+    })
+
     test('instances come series by series and by number, over many pages, and by every scope', async () => {
       const { catalogue } = await open()
       const numbers = Array.from({ length: 1201 }, (_, n) => (n * 7919) % 1201)
