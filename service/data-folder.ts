@@ -71,10 +71,12 @@ export class DataFolder {
   }
 }
 
-/** The node that said it runs on this folder; undefined when none did, or it stopped in order. */
+/** The node that runs on this folder, for the command line on the same machine; undefined when none does. */
 export async function runningNode(path: string): Promise<RunningNode | undefined> {
   try {
-    return JSON.parse(await readFile(join(path, RUNNING), 'utf8')) as RunningNode
+    const running = JSON.parse(await readFile(join(path, RUNNING), 'utf8')) as RunningNode
+    process.kill(running.pid, 0)
+    return running
   } catch {
     return undefined
   }

@@ -15,8 +15,8 @@ export class FolderLock {
   static async take(path: string): Promise<FolderLock | undefined> {
     const database = await open(path)
     try {
-      // An exclusive transaction that is never ended.
-      await run(database, 'BEGIN EXCLUSIVE')
+      // An exclusive transaction that is never ended, and leaves nothing behind.
+      await run(database, 'PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
       return new FolderLock(database)
     } catch (error) {
       await close(database)

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import fc from 'fast-check'
 import { within } from '../../test/support/until.ts'
 import { MemoryGate } from './gate.ts'
-import { KeyLock } from './key-lock.ts'
+import { Turns } from './turns.ts'
 
 const PATIENT_MS = 60_000
 
@@ -72,9 +72,24 @@ describe('memory gate', () => {
   })
 })
 
-describe('key lock', () => {
+describe('turns', () => {
+  test('who waits is told when somebody else had a turn', async () => {
+    const turns = new Turns()
+    const first = turns.join('a')
+    const second = turns.join('a')
+    const other = turns.join('b')
+    assert.equal(await second.turn(async (changed) => changed), false)
+    assert.equal(await first.turn(async (changed) => changed), true)
+    assert.equal(await other.turn(async (changed) => changed), false)
+    for (const one of [first, second, other]) one.leave()
+    const later = turns.join('a')
+    assert.equal(await later.turn(async (changed) => changed), false, 'nothing is remembered of those who left')
+    later.leave()
+  })
+
   test('one at a time for a key, in order, also behind one that failed; other keys are free', async () => {
-    const locks = new KeyLock()
+    const locks = new Turns()
+    const run = <T>(key: string, work: () => Promise<T>): Promise<T> => locks.join(key).turn(work)
     const log: string[] = []
     const job =
       (name: string, fails = false) =>
@@ -86,10 +101,10 @@ describe('key lock', () => {
         return name
       }
     const results = await Promise.allSettled([
-      locks.run('a', job('a1', true)),
-      locks.run('a', job('a2')),
-      locks.run('b', job('b1')),
-      locks.run('a', job('a3')),
+      run('a', job('a1', true)),
+      run('a', job('a2')),
+      run('b', job('b1')),
+      run('a', job('a3')),
     ])
     assert.deepEqual(
       results.map((result) => (result.status === 'fulfilled' ? result.value : 'failed')),
@@ -98,6 +113,6 @@ describe('key lock', () => {
     const ofA = log.filter((line) => line.startsWith('a'))
     assert.deepEqual(ofA, ['a1 begins', 'a1 ends', 'a2 begins', 'a2 ends', 'a3 begins', 'a3 ends'])
     assert.ok(log.indexOf('b1 begins') < log.indexOf('a1 ends'))
-    assert.equal(await locks.run('a', job('a4')), 'a4')
+    assert.equal(await run('a', job('a4')), 'a4')
   })
 })

@@ -57,8 +57,10 @@ export class Ledger {
       settled(instance)
       return outcome
     } catch (error) {
+      if (this.#owed.length === 0) {
+        warn('the catalogue failed; landed instances are offered to it again', { error: (error as Error).message })
+      }
       this.#owed.push({ instance, refusals: 1 })
-      warn('the catalogue failed; landed instances are offered to it again', { error: (error as Error).message })
       this.#schedule()
       throw error
     }

@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, describe, test } from 'node:test'
 import { type DicomOptions, dicomFile, identifiers } from '../../test/fixtures/dicom.ts'
-import { bytesOf, MemoryCatalogue, memberOf, openSite, sha256 } from '../../test/property/core.ts'
+import { bytesOf, described, MemoryCatalogue, memberOf, openSite, sha256 } from '../../test/property/core.ts'
 import { removeDir, tempDir } from '../../test/support/host.ts'
 import { Random } from '../../test/support/random.ts'
 import { segmentPath } from '../landing/files.ts'
@@ -51,7 +51,14 @@ describe('replay of a landing', () => {
   test('finds everything, reads it back, and marks the segment complete', async () => {
     const folder = folderWith(segment)
     const { report, catalogue, landing } = await openSite(folder, new MemoryCatalogue())
-    assert.deepEqual(report, { segments: 1, instances: 4, replayed: 4, tailsCut: 0, damaged: 0 })
+    assert.deepEqual(report, {
+      segments: 1,
+      instances: 4,
+      replayed: 4,
+      tornTails: 0,
+      damaged: 0,
+      refused: 0,
+    })
     for (const [n, file] of files.entries()) {
       const [copy] = catalogue.copies.get(identifiers(optionsOf(n)).sopInstanceUid) ?? []
       assert.ok(copy)
@@ -63,7 +70,14 @@ describe('replay of a landing', () => {
     assert.ok(readFileSync(segmentPath(folder, 1)).equals(segment))
     await landing.close()
     const second = await replayOnce(folder, catalogue)
-    assert.deepEqual(second.report, { segments: 0, instances: 0, replayed: 0, tailsCut: 0, damaged: 0 })
+    assert.deepEqual(second.report, {
+      segments: 0,
+      instances: 0,
+      replayed: 0,
+      tornTails: 0,
+      damaged: 0,
+      refused: 0,
+    })
   })
 
   test('cut at any byte: everything before is found, nothing half is visible, a second replay changes nothing', async () => {
@@ -85,9 +99,9 @@ describe('replay of a landing', () => {
       assert.ok(kept.subarray(0, good).equals(segment.subarray(0, good)), `cut at ${cut}`)
       const second = await replayOnce(folder)
       assert.deepEqual(second.catalogue.digestsKnown.sort(), expected, `second replay, cut at ${cut}`)
-      assert.deepEqual([second.report.tailsCut, second.report.damaged], [0, 0], `second replay, cut at ${cut}`)
+      assert.deepEqual([second.report.tornTails, second.report.damaged], [0, 0], `second replay, cut at ${cut}`)
       assert.ok(readFileSync(segmentPath(folder, 1)).equals(kept), `second replay, cut at ${cut}`)
-      if (whole > 0 && first.report.tailsCut > 0) {
+      if (whole > 0 && first.report.tornTails > 0) {
         execFileSync('tar', ['-tf', segmentPath(folder, 1)], { stdio: 'pipe' })
       }
       removeDir(join(folder, '..'))
@@ -111,7 +125,7 @@ describe('replay of a landing', () => {
       const others = digests.filter((_, n) => n !== 1)
       assert.deepEqual(catalogue.digestsKnown.sort(), others.sort(), `flip at ${at - from} of the member`)
       assert.equal(report.damaged, 1, `flip at ${at - from}`)
-      assert.equal(report.tailsCut, 0, `flip at ${at - from}`)
+      assert.equal(report.tornTails, 0, `flip at ${at - from}`)
       assert.equal(warnings.filter((text) => text.includes('damaged')).length, 1)
       assert.equal(catalogue.complete.size, 0, 'a damaged segment is looked at again')
       assert.ok(readFileSync(segmentPath(folder, 1)).equals(damaged))
@@ -125,7 +139,7 @@ describe('replay of a landing', () => {
     const folder = folderWith(damaged)
     const { catalogue, report } = await replayOnce(folder)
     assert.deepEqual(catalogue.digestsKnown.sort(), [digests[0], digests[2]].sort())
-    assert.deepEqual([report.damaged, report.tailsCut], [1, 1])
+    assert.deepEqual([report.damaged, report.tornTails], [1, 1])
     const kept = readFileSync(segmentPath(folder, 1))
     assert.ok(kept.subarray(0, starts[3]).equals(damaged.subarray(0, starts[3])))
   })
@@ -138,6 +152,60 @@ describe('replay of a landing', () => {
     const { report, catalogue } = await replayOnce(folder, first.catalogue)
     assert.deepEqual([report.instances, report.replayed], [4, 1])
     assert.equal(catalogue.digestsKnown.length, 4)
+  })
+
+  test('a damaged last member of an ended segment is damage, and of any segment where the catalogue knows it', async () => {
+    const last = starts[COUNT - 1] as number
+    const damaged = Buffer.from(segment)
+    damaged[last + 1546] = (damaged[last + 1546] as number) ^ 1
+    for (const bytes of [damaged, damaged.subarray(0, end)]) {
+      const folder = folderWith(bytes)
+      const known = new MemoryCatalogue()
+      if (bytes.length === end)
+        await known.record(described(optionsOf(3), { location: { segment: 1, offset: last + 2048 } }))
+      const { report, catalogue } = await replayOnce(folder, known)
+      assert.deepEqual([report.damaged, report.tornTails], [1, 0])
+      assert.equal(catalogue.complete.size, 0)
+      assert.ok(readFileSync(segmentPath(folder, 1)).equals(bytes), 'not a byte is cut')
+    }
+  })
+
+  test('of copies with other bytes the one that came first is served, wherever they are', async () => {
+    const folder = join(tempDir('replay'), 'landing')
+    mkdirSync(folder)
+    const same = optionsOf(0)
+    const copies = ['2026-01-02', '2026-01-01', '2026-01-03'].map((day, n) => {
+      const file = dicomFile({ ...same, rows: 8 + n })
+      const member = memberOf(file, same)
+      return { file, member: { ...member, note: { ...member.note, received: `${day}T00:00:00.000Z` } } }
+    })
+    for (const { file, member } of copies) {
+      const landing = await Landing.open({ folder, lanes: 1, segmentBytes: 1 << 24, reserveBytes: 0 })
+      await landing.append(member, [file])
+      await landing.close()
+    }
+    const { catalogue } = await replayOnce(folder)
+    const found = catalogue.copies.get(identifiers(same).sopInstanceUid) ?? []
+    assert.deepEqual(
+      found.map(({ receivedAt }) => receivedAt.slice(0, 10)),
+      ['2026-01-01', '2026-01-02', '2026-01-03'],
+    )
+  })
+
+  test("an instance that cannot be recorded stands in no other's way and is tried again", async () => {
+    const folder = folderWith(segment)
+    const refusing = new MemoryCatalogue()
+    const record = refusing.record.bind(refusing)
+    const bad = identifiers(optionsOf(1)).sopInstanceUid
+    refusing.record = async (one) => {
+      if (one.sopInstanceUid === bad) throw new Error('no such text')
+      return record(one)
+    }
+    const first = await replayOnce(folder, refusing)
+    assert.deepEqual([first.report.replayed, first.report.refused, first.catalogue.complete.size], [3, 1, 0])
+    refusing.record = record
+    const second = await replayOnce(folder, refusing)
+    assert.deepEqual([second.report.replayed, second.report.refused, second.catalogue.complete.size], [1, 0, 1])
   })
 
   test('an unfinished stream is no instance, whatever is in it', async () => {

@@ -138,7 +138,7 @@ function damaged({ warn }: ReplayOptions, report: ReplayReport, segment: number,
 async function endTail(options: ReplayOptions, segment: number, tail: Gap, report: ReplayReport): Promise<boolean> {
   const path = segmentPath(options.folder, segment)
   const { knownOffsets } = options
-  const mayBeTorn = knownOffsets !== undefined && (knownOffsets.get(segment) ?? 0) < tail.start
+  const mayBeTorn = knownOffsets !== undefined && (knownOffsets.get(segment) ?? -1) < tail.start
   if (!mayBeTorn || !(await isTorn(path, tail))) return damaged(options, report, segment, tail)
   await setTailAside(path, tail)
   report.tornTails += 1

@@ -8,7 +8,7 @@ import { all, bytesOf, inChunks, SOURCE, sha256 } from '../../test/property/core
 import { intercept } from '../../test/property/file-handle.ts'
 import { tempDir } from '../../test/support/host.ts'
 import { isArchiveError } from '../errors.ts'
-import { segmentPath } from './files.ts'
+import { listSegments, segmentPath } from './files.ts'
 import { Landing, type LandingOptions } from './landing.ts'
 import { isIntact, scanSegment } from './scan.ts'
 import { END_OF_ARCHIVE, type Member } from './tar.ts'
@@ -189,7 +189,7 @@ describe('landing', () => {
     const { member, bytes } = instance(1)
     const full = (error: unknown) => isArchiveError(error, 'out_of_space')
     await assert.rejects(put(landing, 1), full)
-    await assert.rejects(landing.stream(member, inChunks(bytes), { bytesMax: 1 << 20, known: [] }), full)
+    await assert.rejects(landing.stream(member, inChunks(bytes), 1 << 20), full)
     assert.deepEqual(readdirSync(folder), [])
     await landing.close()
   })
@@ -197,15 +197,16 @@ describe('landing', () => {
 
 describe('streaming into a segment of its own', () => {
   const { member, bytes } = instance(1, (3 << 20) + 17)
-  const limits = { bytesMax: 1 << 23, known: [] as string[] }
+  const bytesMax = 1 << 23
 
   test('reads back as it came, and tar restores it', async () => {
     const folder = tempDir('landing')
     const completed: number[] = []
     const landing = await open(folder, { onComplete: (segment) => completed.push(segment) })
-    const { at, sha256: digest, sizeBytes } = await landing.stream(member, inChunks(bytes, 65_521), limits)
-    assert.ok(at)
-    assert.deepEqual([digest, sizeBytes], [member.note.sha256, bytes.length])
+    const draft = await landing.stream(member, inChunks(bytes, 65_521), bytesMax)
+    assert.deepEqual([draft.sha256, draft.sizeBytes], [member.note.sha256, bytes.length])
+    assert.deepEqual(await listSegments(folder), [], 'a draft is no segment')
+    const at = await draft.publish()
     assert.ok((await bytesOf(landing.read(at, 0, bytes.length))).equals(bytes))
     assert.deepEqual(await membersOf(folder, at.segment), [member.name])
     execFileSync('tar', ['-xf', segmentPath(folder, at.segment)], { cwd: folder, stdio: 'pipe' })
@@ -216,17 +217,15 @@ describe('streaming into a segment of its own', () => {
     await landing.close()
   })
 
-  test('keeps nothing of bytes that are known, too many, or cut short', async () => {
+  test('keeps nothing of a draft that is discarded, of too many bytes, or of a body cut short', async () => {
     const folder = tempDir('landing')
     const landing = await open(folder)
-    const known = { ...limits, known: [member.note.sha256] }
-    const twice = await landing.stream(member, inChunks(bytes), known)
-    assert.deepEqual(twice, { sha256: member.note.sha256, sizeBytes: bytes.length })
-    const small = { ...limits, bytesMax: bytes.length - 1 }
-    await assert.rejects(landing.stream(member, inChunks(bytes), small), (e) => isArchiveError(e, 'too_large'))
-    await assert.rejects(landing.stream(member, inChunks(bytes, 4096, 2 << 20), limits))
+    await (await landing.stream(member, inChunks(bytes), bytesMax)).discard()
+    const tooLarge = (error: unknown) => isArchiveError(error, 'too_large')
+    await assert.rejects(landing.stream(member, inChunks(bytes), bytes.length - 1), tooLarge)
+    await assert.rejects(landing.stream(member, inChunks(bytes, 4096, 2 << 20), bytesMax))
     assert.deepEqual(readdirSync(folder), [])
-    assert.ok((await landing.stream(member, inChunks(bytes), { ...limits, bytesMax: bytes.length })).at)
+    assert.ok(await (await landing.stream(member, inChunks(bytes), bytes.length)).publish())
     await landing.close()
   })
 })

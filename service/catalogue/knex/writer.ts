@@ -25,6 +25,7 @@ export class Writer {
   readonly #digests: Batches<string, readonly string[]>
   /** Series that were recorded: their upper levels need not be worked out again. */
   readonly #knownSeries = new Set<string>()
+  readonly #underway = new Set<Promise<unknown>>()
 
   constructor(options: DatabaseOptions) {
     this.#thread = new Thread(new URL('./writer-thread', import.meta.url), options)
@@ -63,15 +64,20 @@ export class Writer {
 
   async close(): Promise<void> {
     await this.#records.idle()
+    await Promise.allSettled(this.#underway)
     await this.#thread.ask('close').catch(() => undefined)
     await this.#thread.terminate()
   }
 
   async #write(kind: keyof Rows, input?: unknown): Promise<unknown> {
+    const answer = this.#thread.ask(kind, input)
+    this.#underway.add(answer)
     try {
-      return await this.#thread.ask(kind, input)
+      return await answer
     } catch (error) {
       throw new ArchiveError('catalogue_failed', `the catalogue can't be written: ${(error as Error).message}`)
+    } finally {
+      this.#underway.delete(answer)
     }
   }
 
