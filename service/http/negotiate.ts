@@ -74,7 +74,17 @@ function giveAs(
   return type === OCTETS && wanted !== undefined ? `${OCTETS}; transfer-syntax=${uid}` : undefined
 }
 
-function acceptOf(req: Request): MediaType[] {
+/** Whether data sets, found or described, are wanted in JSON or XML (PS3.18 8.7.3). Throws ArchiveError `not_acceptable`. */
+export function dataSetForm(req: Request): 'json' | 'xml' {
+  for (const { type, parameters } of acceptOf(req)) {
+    if ([...ANY, 'application/json', 'application/dicom+json'].includes(type)) return 'json'
+    if (type === 'application/dicom+xml' || parameters.type === 'application/dicom+xml') return 'xml'
+  }
+  throw new ArchiveError('not_acceptable', 'data sets come as application/dicom+json or application/dicom+xml')
+}
+
+/** What the client takes; `accept` in the query counts in place of the header (PS3.18 8.3.3.1). */
+export function acceptOf(req: Request): MediaType[] {
   const { accept } = req.query
   return parseAccept(typeof accept === 'string' ? accept : req.get('accept'))
 }

@@ -4,17 +4,17 @@ import { parseAttributeId } from '../dicom/dictionary.ts'
 import { stringifyDicomJson } from '../dicom/json.ts'
 import { LEVEL_TAGS } from '../dicom/levels.ts'
 import type { DicomJson, Tag } from '../dicom/types.ts'
-import { toNativeXml } from '../dicom/xml.ts'
 import { ArchiveError } from '../errors.ts'
 import type { DicomWebContext } from './context.ts'
-import { parseAccept } from './media-types.ts'
-import { sendText } from './send.ts'
+import { dataSetForm } from './negotiate.ts'
+import { sendText, streamText } from './send.ts'
 import { DICOM_WEB, originOf, type Resource, resourceOf, resourceUrl } from './urls.ts'
+import { XML_PARTS, xmlParts } from './xml-parts.ts'
 
 /** QIDO-RS (PS3.18 10.6) at one level; identifiers in the path are matching keys too. */
 export function qido(context: DicomWebContext, level: Exclude<QueryLevel, 'patient'>): RequestHandler {
   return async (req, res) => {
-    const type = responseType(req)
+    const form = dataSetForm(req)
     const within = resourceOf(req)
     const query = toQuery(req, level, within)
     const limit = Math.min(query.limit ?? context.resultsMax, context.resultsMax)
@@ -37,9 +37,8 @@ export function qido(context: DicomWebContext, level: Exclude<QueryLevel, 'patie
       res.status(204).end()
       return
     }
-    if (type === 'json')
-      await sendText(req, res, 'application/dicom+json', `[${found.map(stringifyDicomJson).join(',')}]`)
-    else sendXml(res, found)
+    if (form === 'xml') return streamText(req, res, XML_PARTS, () => xmlParts(found))
+    await sendText(req, res, 'application/dicom+json', `[${found.map(stringifyDicomJson).join(',')}]`)
   }
 }
 
@@ -79,24 +78,6 @@ function byStudy(found: readonly DicomJson[]): Map<string, DicomJson[]> {
 
 const uidOf = (json: DicomJson, tag: Tag): string => String(json[tag]?.Value?.[0] ?? '')
 
-function sendXml(res: Parameters<RequestHandler>[1], found: readonly DicomJson[]): void {
-  const boundary = 'firn-xml'
-  res.set('Content-Type', `multipart/related; type="application/dicom+xml"; boundary=${boundary}`)
-  for (const json of found) {
-    res.write(`--${boundary}\r\nContent-Type: application/dicom+xml\r\n\r\n${toNativeXml(json)}\r\n`)
-  }
-  res.end(`--${boundary}--\r\n`)
-}
-
-function responseType(req: Request): 'json' | 'xml' {
-  for (const { type, parameters } of parseAccept(req.get('accept'))) {
-    if (['*/*', 'application/*', 'application/json', 'application/dicom+json'].includes(type)) return 'json'
-    const isXml = type === 'application/dicom+xml' || parameters.type === 'application/dicom+xml'
-    if (isXml) return 'xml'
-  }
-  throw new ArchiveError('not_acceptable', 'results come as application/dicom+json or application/dicom+xml')
-}
-
 function toQuery(req: Request, level: QueryLevel, within: Resource): Query {
   const query: Omit<Query, 'match' | 'include'> & { match: MatchKey[]; include: 'all' | Tag[] } = {
     level,
@@ -106,6 +87,7 @@ function toQuery(req: Request, level: QueryLevel, within: Resource): Query {
     ownLevelOnly: within.studyUid !== undefined && level !== 'study',
   }
   for (const [name, value] of parameters(req)) {
+    if (name === 'accept') continue
     if (name === 'limit') query.limit = wholeNumber(name, value)
     else if (name === 'offset') query.offset = wholeNumber(name, value)
     else if (name === 'fuzzymatching') query.fuzzy = truth(name, value)

@@ -48,6 +48,13 @@ const PROCESSING_FAILURE = 0x0110
 
 export const failureReason = (code: ArchiveErrorCode): number => FAILURE_REASON[code] ?? PROCESSING_FAILURE
 
+/**
+ * Warning Reason (0008,1196) of an instance that is kept, but not served, as another one has its UID. Those of PS3.18
+ * I.2.2 (B000 coercion, B006 elements discarded, B007 not of its SOP Class) all say what Firn didn't do; this is
+ * one of the Bxxx that PS3.7 Annex C leaves for warnings like it.
+ */
+export const WARNING_CONFLICT = 0xb100
+
 /** A request none of whose instances was stored: what to tell the client is what may help it most. */
 const WEIGHT: readonly ArchiveErrorCode[] = [
   'out_of_space',

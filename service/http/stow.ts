@@ -7,7 +7,7 @@ import { addressOf, callerOf } from './auth.ts'
 import type { DicomWebContext } from './context.ts'
 import { parseAccept, parseMediaType } from './media-types.ts'
 import { MultipartReader, type Part } from './multipart-reader.ts'
-import { failureReason, statusOfRefusals } from './status-map.ts'
+import { failureReason, statusOfRefusals, WARNING_CONFLICT } from './status-map.ts'
 import { DICOM_WEB, originOf, resourceOf, resourceUrl } from './urls.ts'
 
 const DICOM = 'application/dicom'
@@ -141,11 +141,13 @@ async function answer(
   }
   const root = originOf(req, context.publicUrl) + DICOM_WEB
   const json = storeInstancesResponse(root, receipts, refusals, studyUid)
-  const warnings = new Set([...(broken ? [broken] : []), ...refusals.map(({ error }) => error)].map((e) => e.message))
+  const conflict = receipts.some(({ outcome }) => outcome === 'conflict')
+  const reasons = [...(broken ? [broken] : []), ...refusals.map(({ error }) => error)].map(({ message }) => message)
+  const warnings = new Set(conflict ? [...reasons, CONFLICT] : reasons)
   for (const text of [...warnings].slice(0, 5))
     res.append('Warning', `299 firn "${text.replace(/[^\x20-\x7e]|["\\]/g, "'")}"`)
-  const failed = refusals.length > 0 || broken
-  res.status(!failed ? 200 : receipts.length > 0 ? 202 : statusOfRefusals(refusals.map(({ error }) => error.code)))
+  const all = refusals.length === 0 && !broken && !conflict
+  res.status(all ? 200 : receipts.length > 0 ? 202 : statusOfRefusals(refusals.map(({ error }) => error.code)))
   const wantsXml = parseAccept(req.get('accept'))
     .find(({ type }) => /[+/](json|xml)$/.test(type))
     ?.type.endsWith('xml')
@@ -172,22 +174,34 @@ function storeInstancesResponse(
   return json
 }
 
+/** Where the copy of a conflict isn't served there is no Retrieve URL to give. */
 function storedItem(root: string, receipt: Receipt): DicomJson {
-  return {
+  const item: DicomJson = {
     '00081150': { vr: 'UI', Value: [receipt.sopClassUid] },
     '00081155': { vr: 'UI', Value: [receipt.sopInstanceUid] },
-    '00081190': { vr: 'UR', Value: [resourceUrl(root, receipt)] },
   }
+  if (receipt.outcome !== 'conflict') {
+    item['00081190'] = { vr: 'UR', Value: [resourceUrl(root, receipt)] }
+    return item
+  }
+  item['00081190'] = { vr: 'UR' }
+  item['00081196'] = { vr: 'US', Value: [WARNING_CONFLICT] }
+  return { ...item, ...inWords(`${CONFLICT}; its SHA-256 is ${receipt.sha256}`) }
 }
 
-/** The reason in words is a private attribute: the standard has only a number for it. */
+const CONFLICT = 'another file with this SOP Instance UID came first and is served; this one is kept beside it'
+
 function failedItem({ error, identifiers }: Refusal): DicomJson {
   const { sopClassUid, sopInstanceUid } = identifiers
   return {
     ...(sopClassUid === undefined ? {} : { '00081150': { vr: 'UI', Value: [sopClassUid] } }),
     ...(sopInstanceUid === undefined ? {} : { '00081155': { vr: 'UI', Value: [sopInstanceUid] } }),
     '00081197': { vr: 'US', Value: [failureReason(error.code)] },
-    '00090010': { vr: 'LO', Value: ['FIRN'] },
-    '00091001': { vr: 'LT', Value: [error.message] },
+    ...inWords(error.message),
   }
+}
+
+/** A reason in words is a private attribute: the standard has only a number for it. */
+function inWords(reason: string): DicomJson {
+  return { '00090010': { vr: 'LO', Value: ['FIRN'] }, '00091001': { vr: 'LT', Value: [reason] } }
 }

@@ -6,9 +6,10 @@ import { isUid } from '../dicom/uids.ts'
 import { ArchiveError } from '../errors.ts'
 import type { DicomWebContext } from './context.ts'
 import { MultipartWriter, type PartHead } from './multipart-writer.ts'
-import { type InstanceForm, instanceForms, rangeOf } from './negotiate.ts'
+import { dataSetForm, type InstanceForm, instanceForms, rangeOf } from './negotiate.ts'
 import { notModified, sendChunks, streamBody, streamText } from './send.ts'
 import { DICOM_WEB, originOf, type Resource, resourceOf, resourceUrl } from './urls.ts'
+import { objectsOf, XML_PARTS, xmlParts } from './xml-parts.ts'
 
 /** An answer of up to so many instances announces its length. */
 const COUNTED_MAX = 2000
@@ -198,20 +199,22 @@ async function addToZip(
   }
 }
 
+const METADATA_TYPES = { json: 'application/dicom+json', xml: XML_PARTS }
+
 /** `/metadata` at any level (PS3.18 10.4.1.1.2). */
 export function wadoMetadata(context: DicomWebContext): RequestHandler {
   return async (req, res) => {
     const resource = resourceOf(req)
     const studyUid = resource.studyUid as string
-    assertJson(req)
+    const form = dataSetForm(req)
     const version = await context.catalogue.studyVersion(studyUid)
     if (version === undefined) throw notFound(resource)
-    if (notModified(req, res, `W/"metadata-${version}"`)) return
+    if (notModified(req, res, `W/"metadata-${form}-${version}"`)) return
     const root = originOf(req, context.publicUrl) + DICOM_WEB
     const { seriesUid, sopInstanceUid } = resource
     if (req.method === 'HEAD') {
       await oneInstance(context, resource)
-      res.type('application/dicom+json').vary('Accept-Encoding').end()
+      res.type(METADATA_TYPES[form]).vary('Accept-Encoding').end()
       return
     }
     const array = await context.metadata.array(
@@ -222,12 +225,6 @@ export function wadoMetadata(context: DicomWebContext): RequestHandler {
       root,
     )
     if (!array) throw notFound(resource)
-    await streamText(req, res, 'application/dicom+json', () => array)
-  }
-}
-
-function assertJson(req: Request): void {
-  if (req.accepts(['application/dicom+json', 'application/json']) === false) {
-    throw new ArchiveError('not_acceptable', 'metadata comes as application/dicom+json')
+    await streamText(req, res, METADATA_TYPES[form], () => (form === 'xml' ? xmlParts(objectsOf(array)) : array))
   }
 }

@@ -256,7 +256,7 @@ describe('forms and warnings of the standard', () => {
 
   it('refuses patterns that no database takes, and says which', async () => {
     for (const key of ['PatientName', 'PatientID', 'ModalitiesInStudy', 'StudyDescription']) {
-      for (const value of [`*${'a'.repeat(14_000)}*`, `*${'%EF%B7%BA'.repeat(1_000)}?`]) {
+      for (const value of [`*${'a'.repeat(14_000)}*`, `*${'%EF%B7%BA'.repeat(1_600)}?`]) {
         const answer = await request(firn, `/dicom-web/studies?${key}=${value}`, { accept: 'application/dicom+json' })
         assert.ok([204, 400].includes(answer.status), `${key}: ${answer.status} ${answer.body.slice(0, 200)}`)
       }
