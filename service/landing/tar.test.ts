@@ -93,6 +93,8 @@ describe('the tar format of segments', () => {
         assert.equal(header.length, MEMBER_HEADER_BYTES)
         assert.equal(header.length % BLOCK, 0)
         assert.deepEqual(decodeMemberHeader(header), member)
+        // POSIX: the size field's twelfth byte ends it, whatever the size.
+        assert.equal(header[MEMBER_HEADER_BYTES - BLOCK + 124 + 11], 0)
       }),
       { numRuns: 300 },
     )
