@@ -10,6 +10,11 @@ const OPEN_FILES_MAX = 64
 interface Opened {
   file: Promise<FileHandle>
   users: number
+  failed: boolean
+}
+
+function close({ file }: Opened): void {
+  void file.then((handle) => handle.close()).catch(() => undefined)
 }
 
 /** Reads byte ranges of instances; keeps the files used last open. */
@@ -49,17 +54,23 @@ export class SegmentReader {
       }
       return buffer
     } catch (error) {
-      this.#opened.delete(segment)
-      void opened.file.then((file) => file.close()).catch(() => undefined)
+      // The next reader opens it anew; by now another one may have, and some may still be reading from this one.
+      if (this.#opened.get(segment) === opened) this.#opened.delete(segment)
+      opened.failed = true
       throw new ArchiveError('storage_failed', `segment ${segment}: ${(error as Error).message}`, { cause: error })
     } finally {
       opened.users -= 1
+      if (opened.failed && opened.users === 0) close(opened)
       this.#closeIdle()
     }
   }
 
   #use(segment: number): Opened {
-    const opened = this.#opened.get(segment) ?? { file: open(segmentPath(this.#folder, segment), 'r'), users: 0 }
+    const opened = this.#opened.get(segment) ?? {
+      file: open(segmentPath(this.#folder, segment), 'r'),
+      users: 0,
+      failed: false,
+    }
     this.#opened.delete(segment)
     this.#opened.set(segment, opened)
     return opened
@@ -70,7 +81,7 @@ export class SegmentReader {
       if (this.#opened.size <= OPEN_FILES_MAX) return
       if (opened.users > 0) continue
       this.#opened.delete(segment)
-      void opened.file.then((file) => file.close()).catch(() => undefined)
+      close(opened)
     }
   }
 
