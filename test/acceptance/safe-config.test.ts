@@ -52,9 +52,9 @@ describe('configuration errors', () => {
   for (const [what, config, messages] of cases) {
     it(`${what}: start and check refuse it and name it`, async () => {
       const file = configFile(config)
-      assertRefused(await firnCommand(['config', 'check', '--config', file]), ...messages)
-      const args = ['start', '--config', file, '--data', tempDir('data'), '--http-port', String(await freePort())]
-      assertRefused(await firnCommand(args), ...messages)
+      const start = ['start', '--config', file, '--data', tempDir('data'), '--http-port', String(await freePort())]
+      const both = [firnCommand(['config', 'check', '--config', file]), firnCommand(start)]
+      for (const ended of await Promise.all(both)) assertRefused(ended, ...messages)
     })
   }
 

@@ -127,7 +127,9 @@ export class Load {
         const uid = one.sopInstanceUid
         if (version !== undefined && stored.has(uid) && !failed.has(uid)) this.ledger.acknowledge(version)
       })
-      if (answer.status !== 200) this.refusals.push(`STOW ${answer.status} ${answer.failed[0]?.reason ?? ''}`)
+      // 202 without a failure is a warning: an instance came again with other content.
+      const taken = answer.status === 200 || (answer.status === 202 && failed.size === 0 && answer.failed.length === 0)
+      if (!taken) this.refusals.push(`STOW ${answer.status} ${answer.failed[0]?.reason ?? ''}`)
     }
   }
 
