@@ -1,6 +1,6 @@
 /**
- * What Firn needs of a parsed data set. `dicomParser.DataSet` fits, and so does what `readDataSet` returns. Its parts are
- * only as good as the file: offsets and lengths may point outside of the bytes.
+ * A parsed data set, as `parseDataSet` and `readDataSet` give it. Its parts are only as good as the file: offsets and lengths
+ * may point outside of the bytes.
  */
 export interface ParsedDataSet {
   byteArray: Uint8Array

@@ -7,6 +7,9 @@ const INSTANCE = new Set(INSTANCE_TAGS)
 const SERIES = new Set(SERIES_TAGS)
 const STUDY = new Set([...PATIENT_TAGS, ...STUDY_TAGS])
 
+/** A longer value is left out: one of a megabyte may have half a million parts. The standard's limits are far below. */
+const VALUE_BYTES_MAX = 16 * 1024
+
 /** What a data set says of itself at each level, decoded; the upper levels are worked out only when they are needed. */
 export interface InstanceAttributes {
   instance: DicomJson
@@ -17,7 +20,8 @@ export interface InstanceAttributes {
 
 /** The catalogue's view of a header. Call while the header's bytes are at hand. */
 export function describeInstance(header: Header): InstanceAttributes {
-  const pick = (only: ReadonlySet<Tag>): DicomJson => toDicomJson(header.dataSet, { only })
+  const pick = (only: ReadonlySet<Tag>): DicomJson =>
+    toDicomJson(header.dataSet, { only, valueBytesMax: VALUE_BYTES_MAX })
   return { instance: pick(INSTANCE), series: () => pick(SERIES), study: () => pick(STUDY) }
 }
 

@@ -22,8 +22,8 @@ export interface PixelData {
   bitsAllocated: number
   photometricInterpretation: string
   /**
-   * Where the element Extended Offset Table (7FE0,0001) begins in the file, its tag's first byte. dicom-parser can't read
-   * what follows it, so pixel data is looked for from there, and `offset` and `length` don't count.
+   * Where the element Extended Offset Table (7FE0,0001) begins in the file, its tag's first byte. What follows may not have
+   * been read, so pixel data is looked for from there, and `offset` and `length` don't count.
    */
   extendedOffsetTable?: number
 }

@@ -3,6 +3,7 @@ import { describe, test } from 'node:test'
 import { deflateRawSync } from 'node:zlib'
 import { dataSetOffset, dicomFile } from '../../test/fixtures/dicom.ts'
 import { isArchiveError } from '../errors.ts'
+import { describeInstance } from './describe.ts'
 import { bulkDataRange, toDicomJson } from './json.ts'
 import { admit, parseHeader } from './part10.ts'
 
@@ -64,18 +65,28 @@ describe('a header costs bounded time', () => {
   for (const [name, file] of Object.entries(hostile)) {
     test(name, () => {
       let ms = Number.POSITIVE_INFINITY
-      // The quickest of some: others may be using the machine.
+      // The processor's time and the best of some rounds: others may be using the machine.
       for (let round = 0; round < 3 && ms > 100; round++) {
-        const start = performance.now()
+        const start = process.cpuUsage()
         const header = parseHeader(file, true)
         toDicomJson(header.dataSet)
-        ms = Math.min(ms, performance.now() - start)
+        const { user, system } = process.cpuUsage(start)
+        ms = Math.min(ms, (user + system) / 1000)
         assert.equal(Object.keys(header.identifiers).length, 4, 'what stands in front is found')
         admit(header, true)
       }
-      assert.ok(ms < 250, `${ms} ms`)
+      assert.ok(ms < 500, `${ms} ms`)
     })
   }
+
+  test('values of very many parts are not taken apart for the catalogue', () => {
+    const parts: [string, Buffer] = ['UT', Buffer.alloc(512 * 1024, 'a\\')]
+    const attributes = { '00100010': parts, '00081030': parts, '0008103E': parts, '00081090': parts, '00080070': parts }
+    const file = dicomFile({ rows: 0, transferSyntax: 'implicitLittle', attributes })
+    const { instance, series, study } = describeInstance(parseHeader(file, true))
+    for (const [tag, attribute] of Object.entries({ ...instance, ...series(), ...study() }))
+      assert.ok((attribute.Value?.length ?? 0) < 10, tag)
+  })
 
   test('without identifiers in what may be looked at it is too large', () => {
     const file = Buffer.concat([explicit.subarray(0, dataSetOffset({ rows: 0 })), empty(bytesMax, 'LO')])

@@ -15,8 +15,8 @@ const littleEndian: ParsedDataSet['byteArrayParser'] = {
 }
 
 /**
- * Reads a little endian data set strictly within [start, end) of `bytes`. Values aren't copied. Unlike dicom-parser it knows
- * every VR with a 32-bit length (OV, SV, UV), bounds the depth and accepts nothing that points outside.
+ * Reads a little endian data set strictly within [start, end) of `bytes`. Values aren't copied. Unlike
+ * `parseDataSet`, which takes files as they are, it bounds the depth and accepts nothing that isn't right.
  *
  * @throws ArchiveError `invalid_request` naming the offset where the bytes stop being a data set
  */

@@ -1,7 +1,7 @@
+import { hasLongLength } from '../dicom/value-representations.ts'
 import { ArchiveError } from '../errors.ts'
 
-/** PS3.5 7.1.2: VRs whose explicit form has two reserved bytes and a 32-bit length. */
-const LONG_VRS = new Set(['OB', 'OD', 'OF', 'OL', 'OV', 'OW', 'SQ', 'SV', 'UC', 'UN', 'UR', 'UT', 'UV'])
+/** VRs with a 16-bit length (PS3.5 7.1.2). */
 const SHORT_VRS = new Set([
   'AE',
   'AS',
@@ -176,7 +176,7 @@ class ExplicitToImplicit {
 
   #explicitHeader(tag: number, bytes: Buffer): number {
     const vr = bytes.toString('latin1', 4, 6)
-    if (!LONG_VRS.has(vr)) {
+    if (!hasLongLength(vr)) {
       if (!SHORT_VRS.has(vr)) throw broken('unknown VR')
       const length = bytes.readUInt16LE(6)
       this.#at += 8
