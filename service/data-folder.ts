@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, open, readFile, rename, unlink, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { FolderLock } from './folder-lock.ts'
-import { syncFolder } from './landing/files.ts'
+import { syncFolder } from './sync-folder.ts'
 
 /** Another node uses the data folder. */
 export class FolderInUse extends Error {

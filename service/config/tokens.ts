@@ -1,8 +1,11 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto'
 import { statSync } from 'node:fs'
 import { mkdir, open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { z } from 'zod'
+import { FolderLock } from '../folder-lock.ts'
+import { syncFolder } from '../sync-folder.ts'
 
 export const ROLES = ['send', 'read', 'records', 'admin'] as const
 export type Role = (typeof ROLES)[number]
@@ -19,6 +22,8 @@ export type Token = z.output<typeof tokenSchema>
 
 const FILE = 'tokens.json'
 const FRESH_MS = 1000
+const LOCK_ATTEMPTS = 200
+const LOCK_WAIT_MS = 25
 
 /** `tokens.json` in the data folder. The command line writes it, running nodes notice within a second. */
 export class Tokens {
@@ -42,21 +47,22 @@ export class Tokens {
     if (!/^[\x21-\x7e][\x20-\x7e]{0,63}$/.test(name)) {
       throw new RangeError('a token has a name of 1 to 64 printable ASCII characters')
     }
-    await this.#refresh()
     const id = randomBytes(6).toString('hex')
     const secret = randomBytes(32).toString('base64url')
     const token: Token = { id, name, roles: [...roles], sha256: hash(secret), createdAt: new Date().toISOString() }
-    await this.#write([...this.#tokens, token])
+    await this.#change((tokens) => [...tokens, token])
     return { token, text: `firn_${id}_${secret}` }
   }
 
   /** False when there is no such token. */
   async revoke(id: string): Promise<boolean> {
-    await this.#refresh()
-    const left = this.#tokens.filter((token) => token.id !== id)
-    if (left.length === this.#tokens.length) return false
-    await this.#write(left)
-    return true
+    let revoked = false
+    await this.#change((tokens) => {
+      const left = tokens.filter((token) => token.id !== id)
+      revoked = left.length < tokens.length
+      return left
+    })
+    return revoked
   }
 
   /** A token for the command line on this machine, valid while the node runs. */
@@ -82,11 +88,31 @@ export class Tokens {
     this.#version = version
   }
 
+  /** One at a time, over processes too: a token made must not undo one revoked. */
+  async #change(change: (tokens: readonly Token[]) => readonly Token[]): Promise<void> {
+    await mkdir(this.#folder, { recursive: true, mode: 0o750 })
+    const lock = await this.#lock()
+    try {
+      await this.#refresh()
+      await this.#write(change(this.#tokens))
+    } finally {
+      await lock.release()
+    }
+  }
+
+  async #lock(): Promise<FolderLock> {
+    for (let attempt = 0; attempt < LOCK_ATTEMPTS; attempt++) {
+      const lock = await FolderLock.take(join(this.#folder, `${FILE}.lock`))
+      if (lock) return lock
+      await setTimeout(LOCK_WAIT_MS)
+    }
+    throw new Error(`${FILE} in ${this.#folder} is being changed by another process; try again`)
+  }
+
   /** Whole or not at all, readable by its owner only. */
   async #write(tokens: readonly Token[]): Promise<void> {
-    await mkdir(this.#folder, { recursive: true, mode: 0o750 })
     const path = join(this.#folder, FILE)
-    const draft = `${path}.${process.pid}.draft`
+    const draft = `${path}.${randomUUID()}.draft`
     const file = await open(draft, 'w', 0o600)
     try {
       await file.writeFile(`${JSON.stringify(tokens, null, 2)}\n`)
@@ -95,6 +121,7 @@ export class Tokens {
       await file.close()
     }
     await rename(draft, path)
+    await syncFolder(this.#folder)
     await this.#refresh()
   }
 }

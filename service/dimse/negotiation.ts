@@ -34,8 +34,11 @@ export interface Policy {
   maxPduBytes: number
   /** Whether a SOP Class is served. */
   serves(abstractSyntax: string): boolean
-  /** The transfer syntax to accept for a SOP Class that is served, undefined for none of them. */
-  choose(abstractSyntax: string, proposed: readonly string[]): string | undefined
+  /**
+   * The transfer syntax to accept for a SOP Class that is served, undefined for none of them. `toSend`: Firn may be the
+   * one who sends instances in the context (C-GET).
+   */
+  choose(abstractSyntax: string, proposed: readonly string[], toSend: boolean): string | undefined
 }
 
 export function ownUserInformation(maxPduBytes: number, roles: RoleSelection[]): UserInformation {
@@ -56,13 +59,14 @@ function refusal(request: AssociateRequest, policy: Policy): AssociateReject | u
   return undefined
 }
 
-function answer(context: ProposedContext, policy: Policy): ContextResult {
+function answer(context: ProposedContext, policy: Policy, roles: readonly RoleSelection[]): ContextResult {
   const { id, abstractSyntax, transferSyntaxes } = context
   const insignificant = transferSyntaxes[0] ?? ''
   if (!policy.serves(abstractSyntax)) {
     return { id, result: ContextResultCode.abstractSyntaxNotSupported, transferSyntax: insignificant }
   }
-  const transferSyntax = policy.choose(abstractSyntax, transferSyntaxes)
+  const toSend = roles.some((role) => role.sopClassUid === abstractSyntax && role.scp)
+  const transferSyntax = policy.choose(abstractSyntax, transferSyntaxes, toSend)
   if (transferSyntax === undefined) {
     return { id, result: ContextResultCode.transferSyntaxesNotSupported, transferSyntax: insignificant }
   }
@@ -91,7 +95,7 @@ function accepted(
 export function negotiate(request: AssociateRequest, policy: Policy): Decision {
   const reject = refusal(request, policy)
   if (reject) return { reject }
-  const results = request.contexts.map((context) => answer(context, policy))
+  const results = request.contexts.map((context) => answer(context, policy, request.user.roles))
   const contexts = accepted(request.contexts, results, request.user.roles)
   const served = new Set(contexts.map((context) => context.abstractSyntax))
   const roles = request.user.roles.filter((role) => served.has(role.sopClassUid))

@@ -67,7 +67,7 @@ export class DimseServer implements Listener {
     this.#policy = {
       ...options.policy,
       serves: (uid) => this.#serviceFor(uid) !== undefined,
-      choose: (uid, proposed) => this.#serviceFor(uid)?.choose(proposed),
+      choose: (uid, proposed, toSend) => this.#serviceFor(uid)?.choose(proposed, toSend),
     }
   }
 

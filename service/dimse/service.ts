@@ -10,8 +10,8 @@ export type DimseCatalogue = Pick<CatalogueReader, 'supports' | 'find' | 'instan
  */
 export interface DimseService {
   serves(abstractSyntax: string): boolean
-  /** The transfer syntax to accept of those proposed, in the proposer's order; undefined: none. */
-  choose(proposed: readonly string[]): string | undefined
+  /** The transfer syntax to accept of those proposed, in the proposer's order; undefined: none. See Policy.choose. */
+  choose(proposed: readonly string[], toSend: boolean): string | undefined
   /** Values of Command Field that it carries out. */
   readonly commands: readonly number[]
   /** Carries out and answers one operation; gives the final status. Rejects only when the association must end. */

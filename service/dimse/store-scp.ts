@@ -1,4 +1,5 @@
 import { encodePart10Header } from '../dicom/fileMeta.ts'
+import { EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN } from '../dicom/transfer-syntaxes.ts'
 import { isStorageSopClass, isUid, MEDIA_STORAGE_DIRECTORY, storageSopClasses } from '../dicom/uids.ts'
 import { ArchiveError } from '../errors.ts'
 import type { Receive } from '../ingest/ports.ts'
@@ -25,7 +26,7 @@ async function* part10(header: Buffer, dataSet: IncomingDataSet): AsyncGenerator
 
 /**
  * C-STORE as SCP (PS3.4 B.2, PS3.7 9.1.1). Every storage SOP Class and every transfer syntax is accepted; of several
- * transfer syntaxes in a context the first proposed, which is the sender's preference (usually the form it holds the
+ * transfer syntaxes in a context the first proposed (but see `choose` for C-GET), which is the sender's preference (usually the form it holds the
  * instances in, so that it has nothing to convert).
  */
 export class StoreScp implements DimseService {
@@ -42,7 +43,10 @@ export class StoreScp implements DimseService {
     return isForStorage(abstractSyntax, this.#acceptUnknown)
   }
 
-  choose(proposed: readonly string[]): string | undefined {
+  choose(proposed: readonly string[], toSend: boolean): string | undefined {
+    // Both uncompressed little endian forms can be sent as implicit, but not as explicit.
+    const uncompressed = proposed[0] === EXPLICIT_LITTLE_ENDIAN && proposed.includes(IMPLICIT_LITTLE_ENDIAN)
+    if (toSend && uncompressed) return IMPLICIT_LITTLE_ENDIAN
     return proposed.find(isUid)
   }
 

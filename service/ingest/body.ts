@@ -4,6 +4,11 @@ import type { MemoryGate } from './gate.ts'
 
 /** Memory is granted in steps, so that many small instances don't reserve what only a large one needs. */
 const GATE_STEP_BYTES = 256 * 1024
+/**
+ * Everybody's first bytes pass without asking: enough to find out who an instance is, and to stream it to disk when there
+ * is no memory for more. The number of connections bounds them.
+ */
+const FREE_BYTES = 128 * 1024
 
 /**
  * The beginning of an incoming instance in memory, the rest of it still with its sender. Its memory counts at the gate
@@ -41,7 +46,8 @@ export class Beginning {
   }
 
   async #account(): Promise<boolean> {
-    const wanted = Math.ceil(this.sizeBytes / GATE_STEP_BYTES) * GATE_STEP_BYTES
+    const beyond = Math.max(0, this.sizeBytes - FREE_BYTES)
+    const wanted = Math.ceil(beyond / GATE_STEP_BYTES) * GATE_STEP_BYTES
     if (wanted <= this.#gatedBytes) return true
     if (!(await this.#gate.take(wanted - this.#gatedBytes))) return false
     this.#gatedBytes = wanted

@@ -83,10 +83,12 @@ export class Receiver implements Receive {
   async #header(beginning: Beginning): Promise<Header> {
     const { bufferedInstanceBytesMax, headerBytesMax } = this.#options.limits
     for (let want = FIRST_LOOK_BYTES; ; want = Math.min(beginning.sizeBytes * 8, headerBytesMax)) {
-      if (!(await beginning.readUpTo(want))) {
+      const granted = await beginning.readUpTo(want)
+      const header = parseHeader(beginning.joined(), beginning.whole)
+      if (!granted && isShort(header)) {
         throw new ArchiveError('busy', 'no memory for so long a header now; send the instance again later')
       }
-      const header = parseHeader(beginning.joined(), beginning.whole)
+      if (!granted) return header
       const enough = header.complete || beginning.sizeBytes > bufferedInstanceBytesMax
       if (beginning.whole || (enough && !isShort(header)) || want === headerBytesMax) return header
     }

@@ -1,4 +1,4 @@
-import { open, readdir } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /** Segment files are named by their number: `0000000042.tar`; `.partial` while a large instance streams into it. */
@@ -17,14 +17,4 @@ export async function listSegments(folder: string): Promise<number[]> {
     .filter((digits) => digits !== undefined)
     .map(Number)
     .sort((a, b) => a - b)
-}
-
-/** Makes names in a folder durable: a new, renamed or removed file survives power loss only after this. */
-export async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { syncFolder } from './files.ts'
+import { syncFolder } from '../sync-folder.ts'
 import { BLOCK, decodeMemberHeader, END_OF_ARCHIVE, MEMBER_HEADER_BYTES, type Member, paddingBytes } from './tar.ts'
 
 export interface Found {

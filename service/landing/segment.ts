@@ -1,6 +1,7 @@
 import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { segmentPath, syncFolder } from './files.ts'
+import { syncFolder } from '../sync-folder.ts'
+import { segmentPath } from './files.ts'
 import { END_OF_ARCHIVE } from './tar.ts'
 
 /** One append-only file of the landing. Only its owner writes, one batch after the other. */

@@ -14,6 +14,8 @@ export function addMatch(query: Knex.QueryBuilder, level: QueryLevel, match: Mat
   if (!key) throw new ArchiveError('invalid_request', `${name} can't be matched at the ${level} level`)
   if (match.value.length > VALUE_CHARS_MAX[key.kind])
     throw new ArchiveError('invalid_request', `the value of ${name} is too long`)
+  // PostgreSQL has no NUL in text, and no attribute that is matched has one.
+  if (match.value.includes('\0')) throw new ArchiveError('invalid_request', `the value of ${name} holds a NUL`)
   const problem = MATCHERS[key.kind](query, key, match.value, fuzzy)
   if (problem)
     throw new ArchiveError('invalid_request', `${name}: ${JSON.stringify(match.value.slice(0, 64))} is ${problem}`)
