@@ -15,6 +15,8 @@ export class FolderLock {
   static async take(path: string): Promise<FolderLock | undefined> {
     const database = await open(path)
     try {
+      // Whoever finds it taken needn't wait.
+      database.configure('busyTimeout', 0)
       // An exclusive transaction that is never ended, and leaves nothing behind.
       await run(database, 'PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
       return new FolderLock(database)

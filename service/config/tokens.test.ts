@@ -15,7 +15,7 @@ describe('tokens', () => {
     const path = join(dir, 'tokens.json')
     assert.equal(statSync(path).mode & 0o777, 0o600)
     assert.ok(!readFileSync(path, 'utf8').includes(text.slice(-43)))
-    assert.deepEqual(readdirSync(dir), ['tokens.json'], 'no draft is left')
+    assert.deepEqual(readdirSync(dir).sort(), ['tokens.json', 'tokens.json.lock'], 'no draft is left')
     assert.deepEqual(await tokens.verify(text), token)
     assert.deepEqual((await tokens.verify(text))?.roles, ['send', 'read'])
     assert.deepEqual(await new Tokens(dir).verify(text), token)
@@ -67,5 +67,16 @@ describe('tokens', () => {
     assert.equal(await tokens.verify('local-secreT'), undefined)
     assert.deepEqual(readdirSync(dir), [])
     assert.deepEqual(await tokens.list(), [])
+  })
+
+  test('made and revoked at once, none is lost and none comes back', async () => {
+    const dir = tempDir('tokens')
+    const { token, text } = await new Tokens(dir).create('old', ['admin'])
+    const [made] = await Promise.all([
+      Promise.all([1, 2, 3, 4].map((n) => new Tokens(dir).create(`t${n}`, ['read']))),
+      new Tokens(dir).revoke(token.id),
+    ])
+    for (const one of made) assert.ok(await new Tokens(dir).verify(one.text))
+    assert.equal(await new Tokens(dir).verify(text), undefined)
   })
 })

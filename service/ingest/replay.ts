@@ -35,94 +35,75 @@ export interface ReplayReport {
   refused: number
 }
 
-/** Many at once, since one commit of the catalogue serves many. */
+/** Read side by side, since one commit of the catalogue serves many. */
 const AT_ONCE = 128
 
 type Placed = Found & { segment: number }
 
 /**
- * Brings the catalogue up to what the landing holds: after a crash, or when it is rebuilt. Bytes are read again only of
- * instances that the catalogue doesn't know. What isn't intact or can't be recorded is reported, never becomes visible,
- * stands in nobody else's way, and is looked at again next time.
+ * Brings the catalogue up to what the landing holds: after a crash, or when it is rebuilt. Instances are recorded in the
+ * order in which they came, so that the same copy is served, and the same study and patient are described, as before.
+ * Bytes are read again only of instances that the catalogue doesn't know. What isn't intact or can't be recorded is
+ * reported, never becomes visible, stands in nobody else's way, and is looked at again next time.
  */
 export async function replay(options: ReplayOptions): Promise<ReplayReport> {
   const report: ReplayReport = { segments: 0, instances: 0, replayed: 0, tornTails: 0, damaged: 0, refused: 0 }
   const segments = (await listSegments(options.folder)).filter((segment) => !options.skip.has(segment))
-  const contested = new Contested()
-  for (const segment of segments) {
-    for await (const { found } of scanSegment(segmentPath(options.folder, segment))) {
-      if (found) contested.add({ ...found, segment })
-    }
-  }
   const unclean = new Set<number>()
+  const found: Placed[] = []
   for (const segment of segments) {
-    if (!(await replaySegment(options, segment, contested, report))) unclean.add(segment)
+    if (!(await scan(options, segment, found, report))) unclean.add(segment)
     report.segments += 1
     options.progress?.(report, segments.length)
   }
-  // Copies with other bytes under one UID: the one that came first is the one that is served.
-  for (const found of contested.inOrder()) if (!(await replayOne(options, found, report))) unclean.add(found.segment)
+  found.sort(inOrderOfReceipt)
+  await replayInOrder(options, found, report, (segment) => unclean.add(segment))
   for (const segment of segments) if (!unclean.has(segment)) await options.catalogue.segmentComplete(segment)
   return report
 }
 
-/** SOP Instance UIDs of which there are copies with different bytes, and these copies. */
-class Contested {
-  readonly #first = new Map<string, Placed | string>()
-  readonly #copies = new Map<string, Placed[]>()
-
-  add(found: Placed): void {
-    const uid = uidOf(found)
-    const first = this.#first.get(uid)
-    if (first === undefined) this.#first.set(uid, found)
-    else if (typeof first === 'string') this.#copies.get(uid)?.push(found)
-    else if (first.member.note.sha256 !== found.member.note.sha256) {
-      this.#copies.set(uid, [first, found])
-      this.#first.set(uid, uid)
-    }
-  }
-
-  has(found: Found): boolean {
-    return this.#copies.has(uidOf(found))
-  }
-
-  inOrder(): Placed[] {
-    const time = ({ member }: Placed): string => member.note.received
-    const earlier = (a: Placed, b: Placed): number =>
-      time(a) < time(b) ? -1 : time(a) > time(b) ? 1 : a.segment - b.segment || a.offset - b.offset
-    return [...this.#copies.values()].flat().sort(earlier)
-  }
-}
-
-function uidOf({ member }: Found): string {
-  return member.name.slice(member.name.lastIndexOf('/') + 1, -'.dcm'.length)
+function inOrderOfReceipt(a: Placed, b: Placed): number {
+  const [before, after] = [a.member.note.received, b.member.note.received]
+  return before < after ? -1 : before > after ? 1 : a.segment - b.segment || a.offset - b.offset
 }
 
 /** False when something in the segment has to be looked at again. */
-async function replaySegment(
-  options: ReplayOptions,
-  segment: number,
-  contested: Contested,
-  report: ReplayReport,
-): Promise<boolean> {
-  const underway = new Set<Promise<void>>()
+async function scan(options: ReplayOptions, segment: number, all: Placed[], report: ReplayReport): Promise<boolean> {
   let tail: Gap | undefined
   let clean = true
   for await (const { found, gap } of scanSegment(segmentPath(options.folder, segment))) {
     if (tail) clean = damaged(options, report, segment, tail)
     tail = gap
-    if (!found) continue
-    report.instances += 1
-    if (contested.has(found)) continue
-    const work = replayOne(options, { ...found, segment }, report).then((done) => {
-      clean &&= done
+    if (found) all.push({ ...found, segment })
+  }
+  return (tail === undefined || (await endTail(options, segment, tail, report))) && clean
+}
+
+/** Bytes are read and checked side by side; what comes of it is recorded one after the other. */
+async function replayInOrder(
+  options: ReplayOptions,
+  found: readonly Placed[],
+  report: ReplayReport,
+  unclean: (segment: number) => void,
+): Promise<void> {
+  const underway = new Set<Promise<void>>()
+  let turn: Promise<void> = Promise.resolve()
+  for (const one of found) {
+    const before = turn
+    let offered = (): void => undefined
+    turn = new Promise((resolve) => {
+      offered = resolve
+    })
+    const work = replayOne(options, one, report, before, offered).then((done) => {
+      if (!done) unclean(one.segment)
       underway.delete(work)
     })
     underway.add(work)
     if (underway.size >= AT_ONCE) await Promise.race(underway)
+    report.instances += 1
+    if (report.instances % 1000 === 0) options.progress?.(report, report.segments)
   }
   await Promise.all(underway)
-  return (tail === undefined || (await endTail(options, segment, tail, report))) && clean
 }
 
 function damaged({ warn }: ReplayOptions, report: ReplayReport, segment: number, gap: Gap): false {
@@ -146,25 +127,52 @@ async function endTail(options: ReplayOptions, segment: number, tail: Gap, repor
   return true
 }
 
-/** False when the instance is damaged or can't be recorded. */
-async function replayOne(options: ReplayOptions, found: Placed, report: ReplayReport): Promise<boolean> {
+/**
+ * False when the instance is damaged or can't be recorded.
+ *
+ * @param before resolves when all earlier instances were offered to the catalogue, which takes them in that order
+ * @param offered to be called when this one was, or never will be
+ */
+async function replayOne(
+  options: ReplayOptions,
+  found: Placed,
+  report: ReplayReport,
+  before: Promise<void>,
+  offered: () => void,
+): Promise<boolean> {
   const { member, offset, segment } = found
   const place = { segment, offset, sha256: member.note.sha256 }
   try {
-    if ((await options.catalogue.digests(uidOf(found))).includes(member.note.sha256)) return true
-    if (!(await isIntact(segmentPath(options.folder, segment), found))) {
+    const instance = await unknownOnly(options, found)
+    await before
+    if (instance === 'known') return true
+    if (instance === 'damaged') {
       report.damaged += 1
       options.warn('an instance in the landing is damaged', place)
       return false
     }
-    const outcome = await options.catalogue.record(await describe(options, found))
-    if (outcome !== 'duplicate') report.replayed += 1
+    const recorded = options.catalogue.record(instance)
+    offered()
+    if ((await recorded) !== 'duplicate') report.replayed += 1
     return true
   } catch (error) {
     report.refused += 1
     options.warn('an instance in the landing could not be recorded', { ...place, error: (error as Error).message })
     return false
+  } finally {
+    void before.then(offered)
   }
+}
+
+async function unknownOnly(options: ReplayOptions, found: Placed): Promise<NewInstance | 'known' | 'damaged'> {
+  const known = await options.catalogue.digests(uidOf(found))
+  if (known.includes(found.member.note.sha256)) return 'known'
+  if (!(await isIntact(segmentPath(options.folder, found.segment), found))) return 'damaged'
+  return describe(options, found)
+}
+
+function uidOf({ member }: Found): string {
+  return member.name.slice(member.name.lastIndexOf('/') + 1, -'.dcm'.length)
 }
 
 /** Parses the header again, as it was when the instance came. */
