@@ -15,7 +15,7 @@ import { LandedInstances } from './retrieve/open-instance.ts'
 import { VERSION } from './version.ts'
 
 const STOP_DEADLINE_MS = 8000
-const METADATA_QUIET_MS = 10_000
+const METADATA_QUIET_MS = 2000
 
 export interface NodeAddresses {
   http: string
@@ -79,7 +79,7 @@ export class Node {
     this.#state = 'stopping'
     this.#app?.refuse('stopping')
     await Promise.all([this.#closeHttp(), this.#dimse?.close(STOP_DEADLINE_MS)])
-    this.#metadata?.close()
+    await this.#metadata?.close()
     await this.#archive?.close()
     await this.#folder?.close()
     this.#log.flush()
