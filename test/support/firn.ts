@@ -34,7 +34,7 @@ export function firnCommand(
 const running = new Set<ChildProcess>()
 // An interrupted test run must not leave servers behind; the default action of these signals skips 'exit'.
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => process.exit(1))
-process.on('exit', () => {
+process.prependListener('exit', () => {
   for (const child of running) if (child.pid !== undefined) killGroup(child.pid, 'SIGKILL')
 })
 

@@ -29,7 +29,13 @@ export async function freePort(): Promise<number> {
 const dirs = new Set<string>()
 process.on('exit', () => {
   if (process.env.FIRN_TEST_KEEP === '1') return
-  for (const dir of dirs) rmSync(dir, { recursive: true, force: true })
+  for (const dir of dirs) {
+    try {
+      rmSync(dir, { recursive: true, force: true })
+    } catch {
+      // A file system is mounted there, or a process that has just been killed still writes; other handlers must run.
+    }
+  }
 })
 
 /** A new empty folder, removed when the test process ends (kept with FIRN_TEST_KEEP=1). */
