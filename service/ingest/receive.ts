@@ -36,14 +36,13 @@ interface Arrival {
   identifiers: InstanceIdentifiers
   header: Header
   source: Source
-  receivedAt: string
 }
 
 /** An instance whose bytes have all come, in memory or on disk, and are not part of the archive yet. */
 interface Arrived {
   sha256: string
   sizeBytes: number
-  land(): Promise<LandingLocation>
+  land(received: string): Promise<LandingLocation>
   discard(): Promise<void>
 }
 
@@ -68,7 +67,7 @@ export class Receiver implements Receive {
       const admitted = admit(header, beginning.whole)
       assertExpected(admitted, incoming.expected ?? {})
       const source = presentable(incoming.source)
-      const arrival = { identifiers: admitted, header, source, receivedAt: new Date().toISOString() }
+      const arrival = { identifiers: admitted, header, source }
       return await this.#takeIn(arrival, beginning)
     } catch (error) {
       await beginning.abandon()
@@ -120,13 +119,12 @@ export class Receiver implements Receive {
   }
 
   /** Resolves when the last byte is there. What doesn't fit into memory streams into a segment of its own. */
-  async #arrived({ identifiers, source, receivedAt }: Arrival, beginning: Beginning): Promise<Arrived> {
+  async #arrived({ identifiers, source }: Arrival, beginning: Beginning): Promise<Arrived> {
     const { landing, limits } = this.#options
     const name = memberName(identifiers.studyUid, identifiers.seriesUid, identifiers.sopInstanceUid)
     await beginning.readUpTo(limits.bufferedInstanceBytesMax + 1)
-    const note = { firn: 1 as const, received: receivedAt, source }
     if (!beginning.whole) {
-      const draft = await landing.stream({ name, note }, beginning.stream(), limits.instanceBytesMax)
+      const draft = await landing.stream({ name, source }, beginning.stream(), limits.instanceBytesMax)
       return { ...draft, land: draft.publish }
     }
     const { sizeBytes } = beginning
@@ -134,32 +132,38 @@ export class Receiver implements Receive {
       throw new ArchiveError('too_large', `larger than the limit of ${limits.instanceBytesMax} bytes`)
     }
     const sha256 = beginning.sha256()
-    const land = () => landing.append({ name, sizeBytes, note: { ...note, sha256 } }, beginning.chunks)
+    const land = (received: string): Promise<LandingLocation> =>
+      landing.append({ name, sizeBytes, note: { firn: 1, sha256, received, source } }, beginning.chunks)
     return { sha256, sizeBytes, land, discard: async () => undefined }
   }
 
   async #keep({ header, ...arrival }: Arrival, arrived: Arrived, known: readonly string[]): Promise<Receipt> {
     const { sha256, sizeBytes } = arrived
     const receipt = { ...arrival.identifiers, sha256, sizeBytes }
+    // When its turn has come, so that a rebuild finds copies of one instance in the order in which they were kept.
+    const receivedAt = new Date().toISOString()
     if (known.includes(sha256)) {
-      await this.#keepAgain(receipt, arrived)
+      await this.#keepAgain(receipt, arrived, receivedAt)
       return { ...receipt, outcome: 'duplicate' }
     }
-    const { source, receivedAt } = arrival
-    const location = await arrived.land()
-    const instance = newInstance(header, { ...receipt, receivedAt, source, location })
+    const location = await arrived.land(receivedAt)
+    const instance = newInstance(header, { ...receipt, receivedAt, source: arrival.source, location })
     return { ...receipt, outcome: await this.#options.ledger.record(instance) }
   }
 
   /** Bytes that are there already need no second copy, unless the first one is damaged: then this one takes its place. */
-  async #keepAgain({ sopInstanceUid, sha256 }: Omit<Receipt, 'outcome'>, arrived: Arrived): Promise<void> {
+  async #keepAgain(
+    { sopInstanceUid, sha256 }: Omit<Receipt, 'outcome'>,
+    arrived: Arrived,
+    receivedAt: string,
+  ): Promise<void> {
     const { catalogue, landing, warn } = this.#options
     const stored = await catalogue.byDigest(sha256)
     if (stored && (await landing.isIntact(stored.location, stored))) {
       await arrived.discard()
       return
     }
-    const location = await arrived.land()
+    const location = await arrived.land(receivedAt)
     await catalogue.relocate(sopInstanceUid, sha256, location)
     landing.settled(location)
     warn('a damaged copy was replaced by one that came again', { sha256, was: stored?.location, is: location })

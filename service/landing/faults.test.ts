@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdirSync, readdirSync, rmdirSync, statSync } from 'node:fs'
 import { afterEach, describe, mock, test } from 'node:test'
 import { pseudoRandom } from '../../test/fixtures/random.ts'
-import { all, bytesOf, inChunks, SOURCE, sha256 } from '../../test/property/core.ts'
+import { all, bytesOf, inChunks, RECEIVED, SOURCE, sha256 } from '../../test/property/core.ts'
 import { failNth, intercept, ioError } from '../../test/property/file-handle.ts'
 import { tempDir } from '../../test/support/host.ts'
 import { newSeed, Random } from '../../test/support/random.ts'
@@ -152,7 +152,10 @@ describe('landing on a disk that fails', () => {
       const folder = tempDir('faults')
       const landing = await open(folder)
       const bytes = bytesFor(1, 3 << 20)
-      const stream = async () => (await landing.stream(memberFor(1, bytes), inChunks(bytes), 1 << 23)).publish()
+      const stream = async () =>
+        (await landing.stream({ name: memberFor(1, bytes).name, source: SOURCE }, inChunks(bytes), 1 << 23)).publish(
+          RECEIVED,
+        )
       failNth(call, 1, code)
       await assert.rejects(stream(), refused(expected))
       assert.deepEqual(await listSegments(folder), [])

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, mock, test } from 'node:test'
 import { pseudoRandom } from '../../test/fixtures/random.ts'
-import { all, bytesOf, inChunks, SOURCE, sha256 } from '../../test/property/core.ts'
+import { all, bytesOf, inChunks, RECEIVED, SOURCE, sha256 } from '../../test/property/core.ts'
 import { intercept } from '../../test/property/file-handle.ts'
 import { tempDir } from '../../test/support/host.ts'
 import { isArchiveError } from '../errors.ts'
@@ -189,7 +189,7 @@ describe('landing', () => {
     const { member, bytes } = instance(1)
     const full = (error: unknown) => isArchiveError(error, 'out_of_space')
     await assert.rejects(put(landing, 1), full)
-    await assert.rejects(landing.stream(member, inChunks(bytes), 1 << 20), full)
+    await assert.rejects(landing.stream({ name: member.name, source: SOURCE }, inChunks(bytes), 1 << 20), full)
     assert.deepEqual(readdirSync(folder), [])
     await landing.close()
   })
@@ -203,10 +203,10 @@ describe('streaming into a segment of its own', () => {
     const folder = tempDir('landing')
     const completed: number[] = []
     const landing = await open(folder, { onComplete: (segment) => completed.push(segment) })
-    const draft = await landing.stream(member, inChunks(bytes, 65_521), bytesMax)
+    const draft = await landing.stream({ name: member.name, source: SOURCE }, inChunks(bytes, 65_521), bytesMax)
     assert.deepEqual([draft.sha256, draft.sizeBytes], [member.note.sha256, bytes.length])
     assert.deepEqual(await listSegments(folder), [], 'a draft is no segment')
-    const at = await draft.publish()
+    const at = await draft.publish(RECEIVED)
     assert.ok((await bytesOf(landing.read(at, 0, bytes.length))).equals(bytes))
     assert.deepEqual(await membersOf(folder, at.segment), [member.name])
     execFileSync('tar', ['-xf', segmentPath(folder, at.segment)], { cwd: folder, stdio: 'pipe' })
@@ -220,12 +220,21 @@ describe('streaming into a segment of its own', () => {
   test('keeps nothing of a draft that is discarded, of too many bytes, or of a body cut short', async () => {
     const folder = tempDir('landing')
     const landing = await open(folder)
-    await (await landing.stream(member, inChunks(bytes), bytesMax)).discard()
+    await (await landing.stream({ name: member.name, source: SOURCE }, inChunks(bytes), bytesMax)).discard()
     const tooLarge = (error: unknown) => isArchiveError(error, 'too_large')
-    await assert.rejects(landing.stream(member, inChunks(bytes), bytes.length - 1), tooLarge)
-    await assert.rejects(landing.stream(member, inChunks(bytes, 4096, 2 << 20), bytesMax))
+    await assert.rejects(
+      landing.stream({ name: member.name, source: SOURCE }, inChunks(bytes), bytes.length - 1),
+      tooLarge,
+    )
+    await assert.rejects(
+      landing.stream({ name: member.name, source: SOURCE }, inChunks(bytes, 4096, 2 << 20), bytesMax),
+    )
     assert.deepEqual(readdirSync(folder), [])
-    assert.ok(await (await landing.stream(member, inChunks(bytes), bytes.length)).publish())
+    assert.ok(
+      await (await landing.stream({ name: member.name, source: SOURCE }, inChunks(bytes), bytes.length)).publish(
+        RECEIVED,
+      ),
+    )
     await landing.close()
   })
 })

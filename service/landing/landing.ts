@@ -8,7 +8,7 @@ import { Lane } from './lane.ts'
 import { SegmentReader } from './reader.ts'
 import { Segment } from './segment.ts'
 import { Space } from './space.ts'
-import { encodeMemberHeader, MEMBER_HEADER_BYTES, type Member, paddingBytes } from './tar.ts'
+import { encodeMemberHeader, MEMBER_HEADER_BYTES, type Member, type MemberNote, paddingBytes } from './tar.ts'
 
 export interface LandingOptions {
   folder: string
@@ -25,8 +25,11 @@ export interface LandingOptions {
 export interface Draft {
   sha256: string
   sizeBytes: number
-  /** Makes it durable. Throws ArchiveError `out_of_space`, `storage_failed`; it is gone then. */
-  publish(): Promise<LandingLocation>
+  /**
+   * Makes it durable, as received at this time (ISO 8601). Throws ArchiveError `out_of_space`, `storage_failed`; it is
+   * gone then.
+   */
+  publish(received: string): Promise<LandingLocation>
   discard(): Promise<void>
 }
 
@@ -84,7 +87,7 @@ export class Landing {
    * Throws what the body throws, and ArchiveError `out_of_space`, `storage_failed`, `too_large`.
    */
   async stream(
-    member: Pick<Member, 'name'> & { note: Omit<Member['note'], 'sha256'> },
+    { name, source }: { name: string; source: MemberNote['source'] },
     body: AsyncIterable<Buffer>,
     bytesMax: number,
   ): Promise<Draft> {
@@ -107,8 +110,11 @@ export class Landing {
       }
     }
     const { sha256, sizeBytes } = await orDiscard(() => this.#streamBody(segment, body, bytesMax))
-    const whole: Member = { name: member.name, sizeBytes, note: { ...member.note, sha256 } }
-    return { sha256, sizeBytes, discard, publish: () => orDiscard(() => this.#publish(segment, whole)) }
+    const publish = (received: string): Promise<LandingLocation> => {
+      const note: MemberNote = { firn: 1, sha256, received, source }
+      return orDiscard(() => this.#publish(segment, { name, sizeBytes, note }))
+    }
+    return { sha256, sizeBytes, discard, publish }
   }
 
   async #publish(segment: Segment, member: Member): Promise<LandingLocation> {

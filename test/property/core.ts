@@ -21,7 +21,7 @@ import { type Member, memberName } from '../../service/landing/tar.ts'
 import { type DicomOptions, dicomFile, identifiers } from '../fixtures/dicom.ts'
 
 export const SOURCE: Source = { protocol: 'stow', name: 'tester', address: '127.0.0.1' }
-const RECEIVED = '2026-11-22T12:00:00.000Z'
+export const RECEIVED = '2026-11-22T12:00:00.000Z'
 
 export const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
 
