@@ -243,7 +243,8 @@ function assertSameContent(mine: Buffer, theirs: Buffer, uid: string): void {
   const tags = (found: Map<string, unknown>) => [...found.keys()].filter((tag) => !tag.endsWith('0000'))
   assert.deepEqual(tags(after), tags(before), `${uid}: elements changed`)
   for (const [tag, { vr, value }] of before) {
-    if (/^[A-Z]{2}$/.test(vr) && vr !== 'SQ' && vr !== 'UN')
+    // Group lengths and the inside of sequences depend on the encoding.
+    if (!tag.endsWith('0000') && /^[A-Z]{2}$/.test(vr) && vr !== 'SQ' && vr !== 'UN')
       assert.ok(after.get(tag)?.value.equals(value), `${uid}: ${tag}`)
   }
 }
