@@ -22,6 +22,9 @@ import { type DataSetJson, first, get, retrieve, searchAll, stow } from '../supp
 const folder = process.env.FIRN_CORPUS
 const skip = skipUnless(folder !== undefined, 'FIRN_CORPUS is not set')
 
+/** A storage class that getscu 3.6.7 doesn't offer. */
+const PARAMETRIC_MAP = '1.2.840.10008.5.1.4.1.1.30'
+
 interface CorpusFile {
   path: string
   bytes: Buffer
@@ -220,7 +223,8 @@ describe('the corpus', { skip }, () => {
         const received = new Map(got.files.map((file) => [readPart10(file).sopInstanceUid, file]))
         for (const [uid, file] of stored) {
           const [mine, theirs] = [readPart10(file), received.get(uid)]
-          if (mine.transferSyntaxUid === syntax) assert.ok(theirs, `${uid} in ${syntax}\n${got.ended.stderr}`)
+          if (mine.transferSyntaxUid === syntax && mine.sopClassUid !== PARAMETRIC_MAP && movable(file))
+            assert.ok(theirs, `${uid} in ${syntax}\n${got.ended.stderr}`)
           if (theirs !== undefined) assertSameContent(file, theirs, uid)
         }
       }
