@@ -1,3 +1,4 @@
+import { open as openFile } from 'node:fs/promises'
 import sqlite3 from 'sqlite3'
 
 /**
@@ -13,6 +14,7 @@ export class FolderLock {
 
   /** Undefined when another process holds it. */
   static async take(path: string): Promise<FolderLock | undefined> {
+    await create(path)
     const database = await open(path)
     try {
       // Whoever finds it taken needn't wait.
@@ -29,6 +31,18 @@ export class FolderLock {
 
   release(): Promise<void> {
     return close(this.#database)
+  }
+}
+
+/**
+ * Readable by its owner only. A file that is there is not opened: closing it would give up the locks that this process
+ * holds on it (fcntl(2)).
+ */
+async function create(path: string): Promise<void> {
+  try {
+    await (await openFile(path, 'wx', 0o600)).close()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   }
 }
 

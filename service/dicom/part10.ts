@@ -181,7 +181,10 @@ export function admit(header: Header, whole: boolean): InstanceIdentifiers {
   }
   for (const key of Object.keys(NAMES) as (keyof InstanceIdentifiers)[]) {
     if (!isUid(identifiers[key] ?? '')) {
-      throw new ArchiveError('invalid_identifier', `${NAMES[key]} is no UID: at most 64 digits and dots`)
+      throw new ArchiveError(
+        'invalid_identifier',
+        `${NAMES[key]} is no UID: at most 64 characters, by right digits and dots`,
+      )
     }
   }
   return identifiers as InstanceIdentifiers

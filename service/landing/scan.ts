@@ -108,12 +108,12 @@ export async function isTorn(path: string, { start, end }: Gap): Promise<boolean
   }
 }
 
-/** Moves a torn tail to a file of its own beside the segment, and ends the archive so that tar reads it. */
+/** Moves a torn tail to a file of its own beside the segment, named by where it was, and ends the archive so that tar reads it. */
 export async function setTailAside(path: string, { start, end }: Gap): Promise<void> {
   const file = await open(path, 'r+')
   try {
     const { buffer, bytesRead } = await file.read(Buffer.alloc(end - start), 0, end - start, start)
-    await writeDurably(`${path}.torn`, buffer.subarray(0, bytesRead))
+    await writeDurably(`${path}.${start}.torn`, buffer.subarray(0, bytesRead))
     await file.truncate(start)
     await file.write(END_OF_ARCHIVE, 0, END_OF_ARCHIVE.length, start)
     await file.datasync()

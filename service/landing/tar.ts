@@ -35,7 +35,7 @@ export function paddingBytes(sizeBytes: number): number {
   return (BLOCK - (sizeBytes % BLOCK)) % BLOCK
 }
 
-/** A member name from UIDs, which hold only digits and dots: nothing of a sender's choosing reaches a path. */
+/** A member name from UIDs (`isUid`), which hold nothing that means anything to a path. */
 export function memberName(studyUid: string, seriesUid: string, sopInstanceUid: string): string {
   return `${studyUid}/${seriesUid}/${sopInstanceUid}.dcm`
 }
