@@ -49,7 +49,7 @@ const limitsConfig = z.strictObject({
     .max(64 * MIB)
     .default(16 * MIB)
     .describe('how far into an instance its identifiers are searched'),
-  resultsMax: z.int().min(1).default(5000).describe('QIDO results per request; more are announced by a Warning'),
+  resultsMax: z.int().min(1).default(1000).describe('QIDO results per request; more are announced by a Warning'),
 })
 
 const landingConfig = z.strictObject({

@@ -17,6 +17,8 @@ export type WriterReply = { id: number; result: unknown } | { id: number; error:
 const RECORDS_PER_COMMIT = 250
 const UIDS_PER_QUERY = 200
 const KNOWN_SERIES_MAX = 20_000
+/** SQLite's word, the system's, and PostgreSQL's (class 53100) for a full disk. */
+const FULL = /SQLITE_FULL|ENOSPC|53100/
 
 /** The catalogue's writing side, as seen from the main thread: one thread does it all. See CatalogueWriter. */
 export class Writer {
@@ -75,7 +77,10 @@ export class Writer {
     try {
       return await answer
     } catch (error) {
-      throw new ArchiveError('catalogue_failed', `the catalogue can't be written: ${(error as Error).message}`)
+      const { message } = error as Error
+      // An instance that is landed already will be recorded when there is room; sending it again does no harm.
+      const code = FULL.test(message) ? 'out_of_space' : 'catalogue_failed'
+      throw new ArchiveError(code, `the catalogue can't be written: ${message}`)
     } finally {
       this.#underway.delete(answer)
     }
