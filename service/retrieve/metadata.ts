@@ -16,6 +16,8 @@ export interface MetadataStoreOptions extends MetadataMakerOptions {
 
 /** Studies that wait to be prepared; beyond that they are prepared when they are asked for. */
 const WAITING_MAX = 10_000
+/** So many quiet times a study waits for the archive to be quiet. */
+const PATIENCE_QUIETS = 30
 /** An index of this many instances is kept in memory; more are read again. */
 const KEPT_ENTRIES_MAX = 100_000
 const ATTEMPTS_MAX = 5
@@ -40,6 +42,7 @@ export class MetadataStore {
   #makingNow = 0
   readonly #turns: (() => void)[] = []
   #timer: NodeJS.Timeout | undefined
+  #changedAt = 0
   #preparing = false
 
   constructor(options: MetadataStoreOptions) {
@@ -121,8 +124,9 @@ export class MetadataStore {
 
   /** The study got an instance: prepare it once it is quiet. */
   changed(studyUid: string): void {
+    this.#changedAt = Date.now()
     if (this.#waiting.size >= WAITING_MAX && !this.#waiting.has(studyUid)) return
-    this.#waiting.set(studyUid, Date.now())
+    this.#waiting.set(studyUid, this.#changedAt)
     this.#timer ??= setInterval(() => void this.#prepareQuiet(), this.#options.quietMs / 2).unref()
   }
 
@@ -137,7 +141,7 @@ export class MetadataStore {
     this.#preparing = true
     try {
       for (const [studyUid, changedAt] of this.#waiting) {
-        if (Date.now() - changedAt < this.#options.quietMs) continue
+        if (!this.#isTime(changedAt)) continue
         this.#waiting.delete(studyUid)
         await this.study(studyUid)
       }
@@ -149,6 +153,13 @@ export class MetadataStore {
     if (this.#waiting.size > 0) return
     clearInterval(this.#timer)
     this.#timer = undefined
+  }
+
+  /** Instances that arrive go first: studies are prepared when nothing comes, or have waited long for that. */
+  #isTime(changedAt: number): boolean {
+    const { quietMs } = this.#options
+    const now = Date.now()
+    return now - this.#changedAt >= quietMs || now - changedAt >= PATIENCE_QUIETS * quietMs
   }
 
   async #bringUpToDate(studyUid: string, version: string): Promise<MetadataFile> {
