@@ -108,12 +108,21 @@ export async function isTorn(path: string, { start, end }: Gap): Promise<boolean
   }
 }
 
-/** Moves a torn tail to a file of its own beside the segment, named by where it was, and ends the archive so that tar reads it. */
+/**
+ * Moves a torn tail to a file of its own beside the segment, named by where it was, and ends the archive so that tar
+ * reads it. The tail is durable in its new place before a byte of it is cut off.
+ */
 export async function setTailAside(path: string, { start, end }: Gap): Promise<void> {
   const file = await open(path, 'r+')
   try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(end - start), 0, end - start, start)
-    await writeDurably(`${path}.${start}.torn`, buffer.subarray(0, bytesRead))
+    const tail = Buffer.alloc(end - start)
+    for (let done = 0; done < tail.length; ) {
+      const { bytesRead } = await file.read(tail, done, tail.length - done, start + done)
+      // Nothing may be cut off that was not saved first.
+      if (bytesRead === 0) throw new Error(`${path} ends before its tail at ${start + done}`)
+      done += bytesRead
+    }
+    await writeDurably(`${path}.${start}.torn`, tail)
     await file.truncate(start)
     await file.write(END_OF_ARCHIVE, 0, END_OF_ARCHIVE.length, start)
     await file.datasync()
