@@ -31,6 +31,16 @@ module.exports = {
       to: oursExcept('storage-adapters/contract/', 'storage-adapters/$1/'),
     },
     {
+      name: 'only-retention-mints-permits',
+      comment: 'Whoever could mint a permit could free bytes that the law wants kept.',
+      severity: 'error',
+      from: {
+        path: `^(${parts.join('|')})/`,
+        pathNot: ['^retention/', '^storage-adapters/contract/permit[.]ts$', '^storage-adapters/conformance/', isTest],
+      },
+      to: { path: '^storage-adapters/contract/permit-mint[.]ts$' },
+    },
+    {
       name: 'replication-only-contract-and-own-ports',
       comment: 'The two-site protocol runs in the simulation over ports; a concrete part would bring real I/O into it.',
       severity: 'error',
