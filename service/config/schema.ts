@@ -59,6 +59,10 @@ const landingConfig = z.strictObject({
     .min(MIB)
     .default(256 * MIB)
     .describe('a segment is closed beyond this size'),
+  directIo: z
+    .boolean()
+    .default(true)
+    .describe("write past the operating system's cache where the file system can: less work for the processor"),
   reserveBytes: z
     .int()
     .min(0)

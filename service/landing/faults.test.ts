@@ -11,6 +11,7 @@ import { ArchiveError, type ArchiveErrorCode, isArchiveError } from '../errors.t
 import { listSegments, segmentPath } from './files.ts'
 import { Landing } from './landing.ts'
 import { isIntact, scanSegment } from './scan.ts'
+import { ALIGNMENT_BYTES } from './slabs.ts'
 import type { Member } from './tar.ts'
 
 const received = '2026-11-22T12:00:00.000Z'
@@ -97,9 +98,8 @@ describe('landing on a disk that fails', () => {
     const landing = await open(folder)
     const random = new Random(7)
     intercept('writev', (_original, [buffers, position], again) => {
-      const list = buffers as Buffer[]
-      const [head] = list
-      return again([head?.subarray(0, random.between(1, head.length)) as Buffer], position)
+      const [bytes] = buffers as [Buffer]
+      return again([bytes.subarray(0, ALIGNMENT_BYTES * random.between(1, bytes.length / ALIGNMENT_BYTES))], position)
     })
     const places = await Promise.all([1, 2, 3].map((n) => put(landing, n)))
     mock.restoreAll()
@@ -115,14 +115,14 @@ describe('landing on a disk that fails', () => {
     let calls = 0
     intercept('writev', (_original, [buffers, position], again) => {
       calls += 1
-      const [header, body] = buffers as Buffer[]
+      const [bytes] = buffers as [Buffer]
       return calls === 1
-        ? again([header as Buffer, (body as Buffer).subarray(0, 100)], position)
+        ? again([bytes.subarray(0, ALIGNMENT_BYTES)], position)
         : Promise.reject(ioError('EIO'))
     })
     await assert.rejects(put(landing, 2), refused('storage_failed'))
     mock.restoreAll()
-    assert.equal(statSync(segmentPath(folder, first.segment)).size, 2048 + 3072)
+    assert.equal(statSync(segmentPath(folder, first.segment)).size, 2 * ALIGNMENT_BYTES)
     await landing.close()
     assert.deepEqual(await visible(folder), namesOf(1))
   })

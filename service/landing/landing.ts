@@ -3,18 +3,22 @@ import { readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { LandingLocation } from '../catalogue/ports.ts'
 import { ArchiveError } from '../errors.ts'
+import { DraftWriter } from './draft.ts'
 import { listSegments, PARTIAL, segmentPath } from './files.ts'
 import { Lane } from './lane.ts'
 import { SegmentReader } from './reader.ts'
 import { Segment } from './segment.ts'
+import { directFlag } from './slabs.ts'
 import { Space } from './space.ts'
-import { encodeMemberHeader, MEMBER_HEADER_BYTES, type Member, type MemberNote, paddingBytes } from './tar.ts'
+import { MEMBER_HEADER_BYTES, type Member, type MemberNote } from './tar.ts'
 
 export interface LandingOptions {
   folder: string
   lanes: number
   segmentBytes: number
   reserveBytes?: number | undefined
+  /** Write past the operating system's cache where the file system can; default true. */
+  directIo?: boolean
   /** A segment got its last entry and all of them are settled. */
   onComplete?(segment: number): void
   /** Numbers up to this one were given out before, even where their segments are gone. */
@@ -39,6 +43,8 @@ export interface Draft {
  */
 export class Landing {
   readonly folder: string
+  /** Of open(2): O_DIRECT where the file system takes it, else 0. */
+  readonly directFlag: number
   readonly space: Space
   readonly #options: LandingOptions
   readonly #reader: SegmentReader
@@ -48,15 +54,16 @@ export class Landing {
   readonly #retired = new Set<number>()
   #lastSegment: number
 
-  private constructor(options: LandingOptions, lastSegment: number) {
+  private constructor(options: LandingOptions, lastSegment: number, flag: number) {
     this.folder = options.folder
+    this.directFlag = flag
     this.space = new Space(options.folder, options.reserveBytes)
     this.#options = options
     this.#reader = new SegmentReader(options.folder)
     this.#lastSegment = lastSegment
     const host = {
       segmentBytes: options.segmentBytes,
-      newSegment: () => Segment.create(this.folder, this.#nextSegment()),
+      newSegment: () => this.#newSegment(this.#nextSegment()),
       appended: (segment: Segment, entries: number) => this.#addUnsettled(segment.id, entries),
       retired: (segment: Segment) => this.#retire(segment.id),
       outOfSpace: () => void this.space.refresh().catch(() => undefined),
@@ -70,7 +77,8 @@ export class Landing {
       if (name.endsWith(PARTIAL)) await unlink(join(options.folder, name))
     }
     const segments = await listSegments(options.folder)
-    const landing = new Landing(options, Math.max(segments.at(-1) ?? 0, options.lastSegment ?? 0))
+    const flag = options.directIo === false ? 0 : await directFlag(options.folder)
+    const landing = new Landing(options, Math.max(segments.at(-1) ?? 0, options.lastSegment ?? 0), flag)
     await landing.space.refresh()
     return landing
   }
@@ -94,7 +102,7 @@ export class Landing {
     await this.#reserve(0)
     const id = this.#nextSegment()
     const path = segmentPath(this.folder, id)
-    const segment = await Segment.create(this.folder, id, path + PARTIAL).catch((error) => {
+    const segment = await this.#newSegment(id, path + PARTIAL).catch((error) => {
       throw writeFailed(error)
     })
     const discard = async (): Promise<void> => {
@@ -109,49 +117,22 @@ export class Landing {
         throw error instanceof ArchiveError ? error : writeFailed(error as NodeJS.ErrnoException)
       }
     }
-    const { sha256, sizeBytes } = await orDiscard(() => this.#streamBody(segment, body, bytesMax))
+    const draft = new DraftWriter(segment, this.space)
+    const { sha256, sizeBytes } = await orDiscard(() => draft.take(body, bytesMax))
     const publish = (received: string): Promise<LandingLocation> => {
       const note: MemberNote = { firn: 1, sha256, received, source }
-      return orDiscard(() => this.#publish(segment, { name, sizeBytes, note }))
+      return orDiscard(() => this.#publish(segment, draft, { name, sizeBytes, note }))
     }
     return { sha256, sizeBytes, discard, publish }
   }
 
-  async #publish(segment: Segment, member: Member): Promise<LandingLocation> {
-    await segment.write([encodeMemberHeader(member)], 0)
-    const end = MEMBER_HEADER_BYTES + member.sizeBytes
-    const tail = Buffer.alloc(paddingBytes(member.sizeBytes))
-    if (tail.length > 0) await segment.write([tail], end)
-    await segment.sync(end + tail.length)
-    await segment.end()
+  async #publish(segment: Segment, draft: DraftWriter, member: Member): Promise<LandingLocation> {
+    await draft.finish(member)
+    await segment.close()
     await segment.publish(segmentPath(this.folder, segment.id))
     this.#addUnsettled(segment.id, 1)
     this.#retire(segment.id)
     return { segment: segment.id, offset: MEMBER_HEADER_BYTES }
-  }
-
-  async #streamBody(segment: Segment, body: AsyncIterable<Buffer>, bytesMax: number) {
-    const hash = createHash('sha256')
-    let sizeBytes = 0
-    let pending: Buffer[] = []
-    let pendingBytes = 0
-    const flush = async (): Promise<void> => {
-      if (!(await this.space.fits(pendingBytes))) throw new ArchiveError('out_of_space', 'the landing is full')
-      await segment.write(pending, MEMBER_HEADER_BYTES + sizeBytes - pendingBytes)
-      this.space.used(pendingBytes)
-      pending = []
-      pendingBytes = 0
-    }
-    for await (const chunk of body) {
-      hash.update(chunk)
-      pending.push(chunk)
-      pendingBytes += chunk.length
-      sizeBytes += chunk.length
-      if (sizeBytes > bytesMax) throw new ArchiveError('too_large', `larger than the limit of ${bytesMax} bytes`)
-      if (pendingBytes >= STREAM_WRITE_BYTES) await flush()
-    }
-    await flush()
-    return { sha256: hash.digest('hex'), sizeBytes }
   }
 
   /** The catalogue has the instance at this place. */
@@ -183,6 +164,11 @@ export class Landing {
     await this.#reader.close()
   }
 
+  #newSegment(id: number, path?: string): Promise<Segment> {
+    const { folder, directFlag } = this
+    return Segment.create({ folder, id, directFlag, ...(path === undefined ? {} : { path }) })
+  }
+
   #nextSegment(): number {
     this.#lastSegment += 1
     return this.#lastSegment
@@ -211,8 +197,6 @@ export class Landing {
     this.#options.onComplete?.(segment)
   }
 }
-
-const STREAM_WRITE_BYTES = 1024 * 1024
 
 function writeFailed(error: NodeJS.ErrnoException): ArchiveError {
   const full = error.code === 'ENOSPC' || error.code === 'EDQUOT'

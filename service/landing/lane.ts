@@ -1,6 +1,7 @@
 import { ArchiveError } from '../errors.ts'
 import type { Segment } from './segment.ts'
-import { encodeMemberHeader, MEMBER_HEADER_BYTES, type Member, paddingBytes } from './tar.ts'
+import { ALIGNMENT_BYTES } from './slabs.ts'
+import { encodeFiller, encodeMemberHeader, MEMBER_HEADER_BYTES, type Member, paddingBytes } from './tar.ts'
 
 export interface Appended {
   segment: number
@@ -33,7 +34,7 @@ const BATCH_BYTES_MAX = 8 * 1024 * 1024
 const PADDING = Buffer.alloc(512)
 
 /**
- * Writes one segment: gathers entries while the previous batch is synced, then one `writev` and one `fdatasync`
+ * Writes one segment: gathers entries while the previous batch is synced, then one write and one `fdatasync`
  * for all of them (group commit). Entries resolve in order, after their batch is durable.
  */
 export class Lane {
@@ -102,7 +103,9 @@ export class Lane {
   async #append(batch: readonly Entry[]): Promise<void> {
     this.#segment ??= await this.#host.newSegment()
     const segment = this.#segment
-    const start = await segment.append(batch.flatMap(buffersOf))
+    const buffers = batch.flatMap(buffersOf)
+    const bytes = buffers.reduce((sum, { length }) => sum + length, 0)
+    const start = await segment.append([...buffers, encodeFiller(bytes, ALIGNMENT_BYTES)])
     this.#host.appended(segment, batch.length)
     let at = start
     for (const { sizeBytes, resolve } of batch) {

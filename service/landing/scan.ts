@@ -2,7 +2,16 @@ import { createHash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { syncFolder } from '../sync-folder.ts'
-import { BLOCK, decodeMemberHeader, END_OF_ARCHIVE, MEMBER_HEADER_BYTES, type Member, paddingBytes } from './tar.ts'
+import {
+  BLOCK,
+  decodeMemberHeader,
+  END_BYTES_MIN,
+  END_OF_ARCHIVE,
+  fillerBytes,
+  MEMBER_HEADER_BYTES,
+  type Member,
+  paddingBytes,
+} from './tar.ts'
 
 export interface Found {
   member: Member
@@ -31,6 +40,11 @@ export async function* scanSegment(path: string): AsyncGenerator<ScanStep> {
         at += MEMBER_HEADER_BYTES + member.sizeBytes + paddingBytes(member.sizeBytes)
         continue
       }
+      const filler = await fillerAt(file, at, size)
+      if (filler !== undefined) {
+        at += filler
+        continue
+      }
       if (await isEnd(file, at, size)) return
       const next = await nextMember(file, at + BLOCK, size)
       yield { gap: { start: at, end: next } }
@@ -49,10 +63,20 @@ async function memberAt(file: FileHandle, at: number, size: number): Promise<Mem
   return member && at + MEMBER_HEADER_BYTES + member.sizeBytes <= size ? member : undefined
 }
 
+async function fillerAt(file: FileHandle, at: number, size: number): Promise<number | undefined> {
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(BLOCK), 0, BLOCK, at)
+  const bytes = fillerBytes(buffer.subarray(0, bytesRead))
+  return bytes !== undefined && at + bytes <= size ? bytes : undefined
+}
+
+/** An archive's end is zeros up to the file's: two blocks at least, and no more than alignment asks for. */
+const END_BYTES_MAX = END_BYTES_MIN + END_OF_ARCHIVE.length
+
 async function isEnd(file: FileHandle, at: number, size: number): Promise<boolean> {
-  if (size - at > END_OF_ARCHIVE.length) return false
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(END_OF_ARCHIVE.length), 0, END_OF_ARCHIVE.length, at)
-  return bytesRead === END_OF_ARCHIVE.length && buffer.equals(END_OF_ARCHIVE)
+  const bytes = size - at
+  if (bytes < END_BYTES_MIN || bytes > END_BYTES_MAX) return false
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(bytes), 0, bytes, at)
+  return bytesRead === bytes && buffer.every((byte) => byte === 0)
 }
 
 const WINDOW_BYTES = 1024 * 1024
@@ -100,9 +124,9 @@ export async function isTorn(path: string, { start, end }: Gap): Promise<boolean
   if (end - start > TORN_BYTES_MAX) return false
   const file = await open(path, 'r')
   try {
-    const last = Buffer.alloc(END_OF_ARCHIVE.length)
+    const last = Buffer.alloc(END_BYTES_MIN)
     const { bytesRead } = await file.read(last, 0, last.length, Math.max(start, end - last.length))
-    return bytesRead < last.length || !last.equals(END_OF_ARCHIVE)
+    return bytesRead < last.length || last.some((byte) => byte !== 0)
   } finally {
     await file.close()
   }

@@ -1,10 +1,22 @@
+import { constants } from 'node:fs'
 import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { syncFolder } from '../sync-folder.ts'
 import { segmentPath } from './files.ts'
+import { ALIGNMENT_BYTES, Filling, sharedSlabs } from './slabs.ts'
 import { END_OF_ARCHIVE } from './tar.ts'
 
-/** One append-only file of the landing. Only its owner writes, one batch after the other. */
+export interface NewSegment {
+  folder: string
+  id: number
+  path?: string
+  /** O_DIRECT where the file system takes it, else 0. */
+  directFlag: number
+}
+
+const NEW = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY
+
+/** One append-only file of the landing. Only its owner writes, one batch after the other, in aligned pieces. */
 export class Segment {
   readonly id: number
   readonly path: string
@@ -18,8 +30,8 @@ export class Segment {
   }
 
   /** Makes a new, empty segment whose name is durable. */
-  static async create(folder: string, id: number, path = segmentPath(folder, id)): Promise<Segment> {
-    const file = await open(path, 'wx', 0o640)
+  static async create({ folder, id, path = segmentPath(folder, id), directFlag }: NewSegment): Promise<Segment> {
+    const file = await open(path, NEW | directFlag, 0o640)
     try {
       await syncFolder(dirname(path))
     } catch (error) {
@@ -34,25 +46,39 @@ export class Segment {
     return this.#durableBytes
   }
 
-  /** Appends and syncs; resolves with the offset of the first byte. After a rejection nothing new is durable. */
+  /**
+   * Appends and syncs; resolves with the offset of the first byte. After a rejection nothing new is durable.
+   * The buffers together are a multiple of ALIGNMENT_BYTES.
+   */
   async append(buffers: readonly Buffer[]): Promise<number> {
     const start = this.#durableBytes
     const bytes = await this.write(buffers, start)
-    await this.#file.datasync()
-    this.#durableBytes = start + bytes
+    await this.sync(start + bytes)
     return start
   }
 
-  /** Writes at a place without syncing; resolves with the number of bytes. */
+  /** Writes at a place without syncing, both aligned; resolves with the number of bytes. */
   async write(buffers: readonly Buffer[], position: number): Promise<number> {
-    let rest = [...buffers]
-    let at = position
-    while (rest.length > 0) {
-      const { bytesWritten } = await this.#file.writev(rest, at)
-      at += bytesWritten
-      rest = dropBytes(rest, bytesWritten)
+    const filling = new Filling(buffers)
+    return sharedSlabs().use(async (slab) => {
+      let at = position
+      for (let filled = filling.fill(slab); filled > 0; filled = filling.fill(slab)) {
+        await this.#writeAll(slab.subarray(0, filled), at)
+        at += filled
+      }
+      return at - position
+    })
+  }
+
+  /** A write that came to less is gone on with where alignment allows. */
+  async #writeAll(bytes: Buffer, position: number): Promise<void> {
+    for (let done = 0; done < bytes.length; ) {
+      const { bytesWritten } = await this.#file.writev([bytes.subarray(done)], position + done)
+      const whole = done + bytesWritten === bytes.length
+      const progress = whole ? bytesWritten : bytesWritten - (bytesWritten % ALIGNMENT_BYTES)
+      if (progress === 0) throw new Error(`a write of ${bytes.length - done} bytes came to ${bytesWritten}`)
+      done += progress
     }
-    return at - position
   }
 
   async sync(bytes: number): Promise<void> {
@@ -75,6 +101,10 @@ export class Segment {
     }
   }
 
+  async close(): Promise<void> {
+    await this.#file.close()
+  }
+
   async abandon(): Promise<void> {
     await this.#file.close().catch(() => undefined)
   }
@@ -90,16 +120,4 @@ export class Segment {
     await rename(this.path, path)
     await syncFolder(dirname(path))
   }
-}
-
-function dropBytes(buffers: Buffer[], count: number): Buffer[] {
-  let skip = count
-  let index = 0
-  while (index < buffers.length && skip >= (buffers[index] as Buffer).length) {
-    skip -= (buffers[index] as Buffer).length
-    index += 1
-  }
-  const rest = buffers.slice(index)
-  if (skip > 0) rest[0] = (rest[0] as Buffer).subarray(skip)
-  return rest
 }

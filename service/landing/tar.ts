@@ -6,8 +6,9 @@ import type { Source } from '../ingest/ports.ts'
  */
 export const BLOCK = 512
 
-/** Two zero blocks end an archive. */
-export const END_OF_ARCHIVE = Buffer.alloc(2 * BLOCK)
+/** Two zero blocks end an archive; more of them mean the same, and keep a segment's length what direct I/O wants. */
+export const END_BYTES_MIN = 2 * BLOCK
+export const END_OF_ARCHIVE = Buffer.alloc(8 * BLOCK)
 
 /** What a segment says of one instance, enough to rebuild the catalogue from. */
 export interface MemberNote {
@@ -66,6 +67,35 @@ function writeRecords(into: Buffer, member: Member): void {
   Buffer.concat([size, Buffer.from(frame), text, Buffer.alloc(blanks, 0x20), Buffer.from('\n')]).copy(into)
 }
 
+/** A filler holds at least its header and one block of records. */
+const FILLER_BYTES_MIN = 2 * BLOCK
+const FILLER_NAME = 'PaxFiller/firn'
+
+/**
+ * What makes a batch as long as direct I/O wants: a pax global header (type `g`) whose one record is a comment of blanks,
+ * which tar passes over. Empty where `bytes` is a multiple of `alignment` already.
+ */
+export function encodeFiller(bytes: number, alignment: number): Buffer {
+  const gap = (alignment - (bytes % alignment)) % alignment
+  if (gap === 0) return Buffer.alloc(0)
+  const filler = Buffer.alloc(gap < FILLER_BYTES_MIN ? gap + alignment : gap)
+  const room = filler.length - BLOCK
+  writeUstar(filler.subarray(0, BLOCK), { name: FILLER_NAME, size: room, type: 'g', mtime: 0 })
+  const frame = `${room} comment=`
+  filler.fill(0x20, BLOCK)
+  filler.write(frame, BLOCK, 'latin1')
+  filler.write('\n', filler.length - 1, 'latin1')
+  return filler
+}
+
+/** Length of the filler that begins here; undefined when none does. */
+export function fillerBytes(header: Buffer): number | undefined {
+  if (header.length < BLOCK) return undefined
+  const ustar = header.subarray(0, BLOCK)
+  if (ustar[156] !== 0x67 || !intact(ustar) || textAt(ustar, 0, 100) !== FILLER_NAME) return undefined
+  return BLOCK + Number.parseInt(textAt(ustar, 124, 12), 8)
+}
+
 function paxRecord(key: string, value: string): Buffer {
   const rest = ` ${key}=${value}\n`
   let length = rest.length + 1
@@ -76,7 +106,7 @@ function paxRecord(key: string, value: string): Buffer {
 interface Ustar {
   name: string
   size: number
-  type: '0' | 'x'
+  type: '0' | 'x' | 'g'
   mtime: number
 }
 
