@@ -46,6 +46,7 @@ export async function openArchive(config: Config, folder: DataFolder, log: Logge
     const close = async (): Promise<void> => {
       ledger.close()
       await landing.close()
+      await ledger.idle()
       await catalogue.close()
     }
     return { catalogue, landing, ledger, receiver, troubles, close }

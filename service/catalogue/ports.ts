@@ -88,8 +88,12 @@ export type RecordOutcome = 'stored' | 'duplicate' | 'conflict'
 export interface CatalogueWriter {
   /** Which digests the catalogue has under a SOP Instance UID: the served copy's and its conflicting copies'. */
   digests(sopInstanceUid: string): Promise<readonly string[]>
-  /** Makes an instance visible; one commit serves many callers. */
-  record(instance: NewInstance): Promise<RecordOutcome>
+  /**
+   * Makes an instance visible; one commit serves many callers. Where it isn't `urgent` (default: it is) it may wait some
+   * milliseconds for others, until somebody reads. Every read that begins after this call sees the instance, unless the
+   * record fails.
+   */
+  record(instance: NewInstance, options?: { urgent?: boolean }): Promise<RecordOutcome>
   /** The copy's bytes are to be found at another place from now on. */
   relocate(sopInstanceUid: string, sha256: string, at: LandingLocation): Promise<void>
   /** Resolves when the catalogue can be written. */

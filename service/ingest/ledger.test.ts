@@ -29,11 +29,7 @@ describe('ledger', () => {
     t.mock.timers.enable({ apis: ['setTimeout'] })
     const { catalogue, settled, warnings, ledger } = makeLedger()
     catalogue.gone = true
-    const outcomes = await Promise.allSettled([1, 2].map((n) => ledger.record(instance(n))))
-    assert.deepEqual(
-      outcomes.map(({ status }) => status),
-      ['rejected', 'rejected'],
-    )
+    await Promise.all([1, 2].map((n) => ledger.record(instance(n))))
     const closed = (error: unknown) => isArchiveError(error, 'unavailable') && error.retry === 'later'
     assert.throws(() => ledger.assertOpen(), closed)
     assert.equal(settled.length, 0)
@@ -68,7 +64,7 @@ describe('ledger', () => {
       if (one.sopInstanceUid === bad.sopInstanceUid) throw new Error('no such text')
       return record(one)
     }
-    await assert.rejects(ledger.record(bad))
+    await ledger.record(bad)
     for (let retry = 0; retry < 3; retry++) {
       t.mock.timers.tick(RETRY_MS)
       await turns()
@@ -84,7 +80,7 @@ describe('ledger', () => {
     const { catalogue, settled, ledger } = makeLedger()
     for (const n of [1, 2]) {
       catalogue.fails = 1
-      await assert.rejects(ledger.record(instance(n)))
+      await ledger.record(instance(n))
       t.mock.timers.tick(RETRY_MS)
       await turns()
       assert.equal(settled.length, n)
@@ -101,7 +97,7 @@ describe('ledger', () => {
       if (one.sha256 === poison.sha256) throw new Error('no such text')
       return record(one)
     })
-    await assert.rejects(ledger.record(poison), /no such text/)
+    await ledger.record(poison)
     assert.throws(() => ledger.assertOpen())
     for (let retry = 0; retry < 5; retry++) {
       t.mock.timers.tick(RETRY_MS)
@@ -109,7 +105,7 @@ describe('ledger', () => {
     }
     ledger.assertOpen()
     assert.equal(ledger.setAside, 1)
-    assert.equal(await ledger.record(instance(2)), 'stored')
+    await ledger.record(instance(2))
     assert.equal(settled.length, 1, 'what is set aside is not settled: its segment is looked at again')
   })
 
@@ -117,7 +113,7 @@ describe('ledger', () => {
     t.mock.timers.enable({ apis: ['setTimeout'] })
     const { catalogue, ledger } = makeLedger()
     catalogue.fails = 1
-    await assert.rejects(ledger.record(instance(1)))
+    await ledger.record(instance(1))
     const record = mock.method(catalogue, 'record')
     ledger.close()
     t.mock.timers.tick(5 * RETRY_MS)

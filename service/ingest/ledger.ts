@@ -1,9 +1,11 @@
-import type { CatalogueWriter, NewInstance, RecordOutcome } from '../catalogue/ports.ts'
+import type { CatalogueWriter, NewInstance } from '../catalogue/ports.ts'
 import { ArchiveError } from '../errors.ts'
 
 const RETRY_MS = 1000
 /** So often a working catalogue may refuse an instance before the others no longer wait for it. */
 const REFUSALS_MAX = 3
+/** Landed instances that the catalogue is still busy with; beyond so many, senders wait for it. */
+const UNDERWAY_MAX = 500
 
 export interface LedgerOptions {
   catalogue: Pick<CatalogueWriter, 'record' | 'probe'>
@@ -18,15 +20,17 @@ interface Debt {
 }
 
 /**
- * Writes landed instances into the catalogue and never forgets one. Where the catalogue fails, the sender is told that
- * the outcome is unknown, and the instance is offered again until it is in; meanwhile nothing new is admitted, so the
- * list stays short. An instance that a working catalogue keeps refusing is set aside: it stays in the landing, whose
+ * Writes landed instances into the catalogue and never forgets one. Nobody waits for that: the bytes are durable, and
+ * whoever reads the catalogue waits until it has caught up. Where the catalogue fails, the instance is offered again until
+ * it is in; meanwhile nothing new is admitted, so the list stays short. An instance that a working catalogue keeps refusing is set aside: it stays in the landing, whose
  * replay at the next start offers it again and reports it. After a crash the replay does the same for all.
  */
 export class Ledger {
   readonly #options: LedgerOptions
   #owed: Debt[] = []
   #setAside = 0
+  #underway = 0
+  #waiting: (() => void)[] = []
   #retry: NodeJS.Timeout | undefined
 
   constructor(options: LedgerOptions) {
@@ -50,19 +54,36 @@ export class Ledger {
     if (this.trouble) throw new ArchiveError('unavailable', this.trouble)
   }
 
-  async record(instance: NewInstance): Promise<RecordOutcome> {
+  /** Resolves when the catalogue isn't too far behind to take one more. */
+  async room(): Promise<void> {
+    while (this.#underway >= UNDERWAY_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+  }
+
+  /** Resolves when the catalogue has the instance, or is known to owe it. Never rejects. */
+  async record(instance: NewInstance): Promise<void> {
+    this.#underway += 1
+    await this.#offer(instance)
+    this.#underway -= 1
+    if (this.#underway === 0) for (const resolve of this.#waiting.splice(0)) resolve()
+    else this.#waiting.shift()?.()
+  }
+
+  /** Resolves when nothing is on its way to the catalogue. */
+  async idle(): Promise<void> {
+    while (this.#underway > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+  }
+
+  async #offer(instance: NewInstance): Promise<void> {
     const { catalogue, settled, warn } = this.#options
     try {
-      const outcome = await catalogue.record(instance)
+      await catalogue.record(instance, { urgent: false })
       settled(instance)
-      return outcome
     } catch (error) {
       if (this.#owed.length === 0) {
         warn('the catalogue failed; landed instances are offered to it again', { error: (error as Error).message })
       }
       this.#owed.push({ instance, refusals: 1 })
       this.#schedule()
-      throw error
     }
   }
 

@@ -32,11 +32,11 @@ export interface Receipt extends InstanceIdentifiers {
 
 export interface Receive {
   /**
-   * Takes one instance and resolves when it is durable and visible. Rejects with an ArchiveError whose `identifiers`
+   * Takes one instance and resolves when it is durable; whoever reads after that sees it. Rejects with an ArchiveError whose `identifiers`
    * hold what was read before the refusal, so that the protocol can name the instance:
    * `not_dicom header_truncated header_too_large missing_identifier invalid_identifier dicomdir study_mismatch
    * instance_mismatch too_large` (never retry), `out_of_space storage_failed busy unavailable` (later),
-   * `catalogue_failed` (outcome unknown), `aborted` (the body failed). Nothing of a refused instance is visible.
+   * `aborted` (the body failed). Nothing of a refused instance is visible.
    * The body is consumed to its end, or abandoned (its iterator's `return` is called) on refusal.
    */
   receive(incoming: Incoming): Promise<Receipt>

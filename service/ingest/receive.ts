@@ -46,7 +46,7 @@ interface Arrived {
   discard(): Promise<void>
 }
 
-/** The use case "an instance arrives": admit, land, record, acknowledge. */
+/** The use case "an instance arrives": admit, land, acknowledge, record. Who reads after that sees it. */
 export class Receiver implements Receive {
   readonly #options: ReceiverOptions
   readonly #gate: MemoryGate
@@ -98,24 +98,30 @@ export class Receiver implements Receive {
    * keep the other waiting.
    */
   async #takeIn(arrival: Arrival, beginning: Beginning): Promise<Receipt> {
-    const { catalogue } = this.#options
+    const { catalogue, ledger } = this.#options
     const { sopInstanceUid } = arrival.identifiers
     const { turn, leave } = this.#turns.join(sopInstanceUid)
-    try {
-      // Asked for while the rest of the instance is still coming.
-      const early = catalogue.digests(sopInstanceUid)
-      early.catch(() => undefined)
-      const arrived = await this.#arrived(arrival, beginning)
-      return await turn(async (changed) => {
-        const known = changed ? await catalogue.digests(sopInstanceUid) : await early
-        return this.#keep(arrival, arrived, known)
-      }).catch(async (error) => {
-        await arrived.discard()
-        throw error
-      })
-    } finally {
+    // Asked for while the rest of the instance is still coming.
+    const early = catalogue.digests(sopInstanceUid)
+    early.catch(() => undefined)
+    const arrived = await this.#arrived(arrival, beginning).catch((error) => {
       leave()
-    }
+      throw error
+    })
+    return new Promise<Receipt>((acknowledge, refuse) => {
+      turn(async (changed) => {
+        const known = changed ? await catalogue.digests(sopInstanceUid) : await early
+        const { receipt, instance } = await this.#keep(arrival, arrived, known)
+        acknowledge(receipt)
+        // The next one with this UID must find this one in the catalogue.
+        if (instance) await ledger.record(instance)
+      })
+        .catch(async (error) => {
+          await arrived.discard()
+          refuse(error)
+        })
+        .finally(leave)
+    })
   }
 
   /** Resolves when the last byte is there. What doesn't fit into memory streams into a segment of its own. */
@@ -137,18 +143,24 @@ export class Receiver implements Receive {
     return { sha256, sizeBytes, land, discard: async () => undefined }
   }
 
-  async #keep({ header, ...arrival }: Arrival, arrived: Arrived, known: readonly string[]): Promise<Receipt> {
+  /** Resolves when the bytes are durable; `instance` is what the catalogue has to learn of. */
+  async #keep(
+    { header, ...arrival }: Arrival,
+    arrived: Arrived,
+    known: readonly string[],
+  ): Promise<{ receipt: Receipt; instance?: NewInstance }> {
     const { sha256, sizeBytes } = arrived
     const receipt = { ...arrival.identifiers, sha256, sizeBytes }
     // When its turn has come, so that a rebuild finds copies of one instance in the order in which they were kept.
     const receivedAt = new Date().toISOString()
     if (known.includes(sha256)) {
       await this.#keepAgain(receipt, arrived, receivedAt)
-      return { ...receipt, outcome: 'duplicate' }
+      return { receipt: { ...receipt, outcome: 'duplicate' } }
     }
+    await this.#options.ledger.room()
     const location = await arrived.land(receivedAt)
     const instance = newInstance(header, { ...receipt, receivedAt, source: arrival.source, location })
-    return { ...receipt, outcome: await this.#options.ledger.record(instance) }
+    return { receipt: { ...receipt, outcome: known.length === 0 ? 'stored' : 'conflict' }, instance }
   }
 
   /** Bytes that are there already need no second copy, unless the first one is damaged: then this one takes its place. */

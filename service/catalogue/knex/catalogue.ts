@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import type { Knex } from 'knex'
+import type { DicomJson } from '../../dicom/types.ts'
 import type {
   CatalogueJournal,
   CatalogueReader,
@@ -81,21 +82,24 @@ export class KnexCatalogue implements CatalogueReader, CatalogueWriter, Catalogu
     return (await this.#read('meta').where({ key }).first('value'))?.value
   }
 
-  // --- reading
+  // --- reading; what was acknowledged to a sender before is always seen
 
   supports(level: QueryLevel, path: readonly string[]): boolean {
     return keyFor(level, path) !== undefined
   }
 
-  find(query: Query) {
-    return find(this.#read, query)
+  async *find(query: Query): AsyncGenerator<DicomJson> {
+    await this.#writer.caughtUp()
+    yield* find(this.#read, query)
   }
 
-  instances(scope: InstanceScope): AsyncGenerator<InstanceRecord> {
-    return instances(this.#read, scope)
+  async *instances(scope: InstanceScope): AsyncGenerator<InstanceRecord> {
+    await this.#writer.caughtUp()
+    yield* instances(this.#read, scope)
   }
 
   async studyVersion(studyUid: string): Promise<string | undefined> {
+    await this.#writer.caughtUp()
     const row = await this.#read('studies').where({ uid: studyUid }).first('id', 'instance_count')
     return row && `${this.#epoch}-${row.id}-${row.instance_count}`
   }
@@ -106,8 +110,8 @@ export class KnexCatalogue implements CatalogueReader, CatalogueWriter, Catalogu
     return this.#writer.digests(sopInstanceUid)
   }
 
-  record(instance: NewInstance): Promise<RecordOutcome> {
-    return this.#writer.record(instance)
+  record(instance: NewInstance, { urgent = true } = {}): Promise<RecordOutcome> {
+    return this.#writer.record(instance, urgent)
   }
 
   segmentComplete(segment: number): Promise<void> {
@@ -151,6 +155,7 @@ export class KnexCatalogue implements CatalogueReader, CatalogueWriter, Catalogu
   // --- the API's listings
 
   async changes(since: number, limit: number): Promise<Change[]> {
+    await this.#writer.caughtUp()
     const rows = await this.#read('changes').where('seq', '>', since).orderBy('seq').limit(limit)
     return rows.map((row) => ({
       seq: row.seq,
@@ -164,6 +169,7 @@ export class KnexCatalogue implements CatalogueReader, CatalogueWriter, Catalogu
   }
 
   async conflicts(limit: number, before?: number): Promise<{ id: number; conflict: Conflict }[]> {
+    await this.#writer.caughtUp()
     const page = conflictingCopies(this.#read).orderBy('conflicts.id', 'desc').limit(limit)
     if (before !== undefined) page.where('conflicts.id', '<', before)
     const rows: (CopyRow & { served_sha256: string })[] = await page
@@ -171,6 +177,7 @@ export class KnexCatalogue implements CatalogueReader, CatalogueWriter, Catalogu
   }
 
   async byDigest(sha256: string): Promise<InstanceRecord | undefined> {
+    await this.#writer.caughtUp()
     const where = { digest_prefix: digestPrefix(sha256), sha256 }
     const row: CopyRow | undefined =
       (await servedCopies(this.#read).where(qualified('instances', where)).first()) ??
@@ -179,6 +186,7 @@ export class KnexCatalogue implements CatalogueReader, CatalogueWriter, Catalogu
   }
 
   async totals(): Promise<CatalogueTotals> {
+    await this.#writer.caughtUp()
     const count = async (table: string): Promise<number> => {
       const [row] = await this.#read(table).count({ n: '*' })
       return Number(row?.n ?? 0)

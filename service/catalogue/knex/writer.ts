@@ -15,6 +15,8 @@ export interface WriterRequest {
 export type WriterReply = { id: number; result: unknown } | { id: number; error: string }
 
 const RECORDS_PER_COMMIT = 250
+/** How long a record that nobody asks for may wait for others to share its transaction. */
+const PATIENCE_MS = 25
 const UIDS_PER_QUERY = 200
 const KNOWN_SERIES_MAX = 20_000
 /** SQLite's word, the system's, and PostgreSQL's (class 53100) for a full disk. */
@@ -31,12 +33,17 @@ export class Writer {
 
   constructor(options: DatabaseOptions) {
     this.#thread = new Thread(new URL('./writer-thread', import.meta.url), options)
-    this.#records = new Batches(RECORDS_PER_COMMIT, (batch) => this.#settle(batch))
+    this.#records = new Batches(RECORDS_PER_COMMIT, (batch) => this.#settle(batch), PATIENCE_MS)
     this.#digests = new Batches(UIDS_PER_QUERY, (batch) => this.#lookUp(batch))
   }
 
-  record(instance: NewInstance): Promise<RecordOutcome> {
-    return this.#records.add(instance)
+  record(instance: NewInstance, urgent: boolean): Promise<RecordOutcome> {
+    return this.#records.add(instance, urgent)
+  }
+
+  /** Resolves when everything that was given to `record` before is in the database, or was refused by it. */
+  caughtUp(): Promise<void> {
+    return this.#records.settled()
   }
 
   digests(sopInstanceUid: string): Promise<readonly string[]> {
@@ -65,7 +72,7 @@ export class Writer {
   }
 
   async close(): Promise<void> {
-    await this.#records.idle()
+    await this.#records.settled()
     await Promise.allSettled(this.#underway)
     await this.#thread.ask('close').catch(() => undefined)
     await this.#thread.terminate()
