@@ -1,5 +1,6 @@
 /** A plain HTTP client that costs little: bodies are buffers or streams, answers are kept or only counted. */
 import { type Agent, type IncomingMessage, request } from 'node:http'
+import { connect } from 'node:net'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 
@@ -30,17 +31,28 @@ export async function send(options: RequestOptions): Promise<{ status: number; b
   return { status: response.statusCode ?? 0, body: Buffer.concat(chunks) }
 }
 
-/** Reads the answer to its end and throws it away. */
-export async function drain(options: RequestOptions): Promise<{ status: number; bytes: number }> {
-  const response = await open(options)
+const DRAIN_BYTES = 1024 * 1024
+
+/**
+ * Reads the answer to its end and throws it away; `bytes` counts what came over the wire. Over a bare socket into one
+ * buffer: Node's HTTP client alone takes a core at some 1,200 MB/s, and would be what is measured.
+ */
+export async function drain({ url, headers }: Pick<RequestOptions, 'url' | 'headers'>) {
+  const { hostname, port, pathname, search } = new URL(url)
+  const buffer = Buffer.allocUnsafeSlow(DRAIN_BYTES)
+  let status = 0
   let bytes = 0
-  response.on('data', (chunk: Buffer) => {
-    bytes += chunk.length
+  await new Promise<void>((resolve, reject) => {
+    const callback = (received: number): boolean => {
+      if (bytes === 0) status = Number(buffer.toString('latin1', 9, 12))
+      bytes += received
+      return true
+    }
+    const socket = connect({ host: hostname, port: Number(port), onread: { buffer, callback } })
+    const lines = Object.entries({ host: hostname, connection: 'close', ...headers }).map(([k, v]) => `${k}: ${v}\r\n`)
+    socket.write(`GET ${pathname}${search} HTTP/1.1\r\n${lines.join('')}\r\n`)
+    socket.once('error', reject)
+    socket.once('close', () => resolve())
   })
-  await new Promise((resolve, reject) => {
-    response.once('end', resolve)
-    response.once('error', reject)
-    response.once('aborted', () => reject(new Error('the answer was cut off')))
-  })
-  return { status: response.statusCode ?? 0, bytes }
+  return { status, bytes }
 }

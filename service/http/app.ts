@@ -39,6 +39,9 @@ export interface AppOptions {
   degraded(): string[]
 }
 
+/** Of a request's body that may wait for their reader, for each connection: two of Node's chunks. */
+const BODY_AHEAD_BYTES = 128 * 1024
+
 /** The HTTP side of a node. Answers `/health` at once, everything else when `open` has given it the use cases. */
 export class App {
   readonly #options: AppOptions
@@ -72,6 +75,8 @@ export class App {
       keepAliveTimeout: Math.min(idleSeconds, 30) * 1000,
       connectionsCheckingInterval: 2000,
       noDelay: true,
+      // With less, each chunk of a body stops the socket and starts it again.
+      highWaterMark: BODY_AHEAD_BYTES,
     }
     const server = tls
       ? https.createServer({ ...limits, ...tlsFiles(tls) }, inTurn(this.#express))

@@ -116,9 +116,7 @@ describe('landing on a disk that fails', () => {
     intercept('writev', (_original, [buffers, position], again) => {
       calls += 1
       const [bytes] = buffers as [Buffer]
-      return calls === 1
-        ? again([bytes.subarray(0, ALIGNMENT_BYTES)], position)
-        : Promise.reject(ioError('EIO'))
+      return calls === 1 ? again([bytes.subarray(0, ALIGNMENT_BYTES)], position) : Promise.reject(ioError('EIO'))
     })
     await assert.rejects(put(landing, 2), refused('storage_failed'))
     mock.restoreAll()
