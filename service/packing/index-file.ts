@@ -1,0 +1,146 @@
+import { z } from 'zod'
+import { isUid } from '../dicom/uids.ts'
+import { ArchiveError } from '../errors.ts'
+import {
+  FORMAT_VERSION,
+  type Json,
+  METADATA_NAME,
+  PACK_INSTANCES_MAX,
+  type PackContent,
+  type PackedInstance,
+  type PackIndex,
+} from './pack.ts'
+
+/** Digits of the largest offset that JavaScript counts exactly. */
+const OFFSET_CHARACTERS = 16
+
+const uid = z.string().refine(isUid, 'no UID')
+const digest = z.string().regex(/^[0-9a-f]{64}$/, 'no SHA-256')
+const size = z.int().min(0)
+const number = z.int().nullable()
+const time = z
+  .string()
+  .regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/, 'no time')
+  .refine((text) => !Number.isNaN(Date.parse(text)), 'no time')
+const member = z.object({ sizeBytes: size, sha256: digest })
+const instance = z.object({
+  seriesUid: uid,
+  sopInstanceUid: uid,
+  sopClassUid: uid,
+  transferSyntaxUid: uid,
+  sha256: digest,
+  sizeBytes: size,
+  dataSetOffset: size,
+  instanceNumber: number,
+  numberOfFrames: number,
+  source: z.object({
+    protocol: z.enum(['stow', 'dimse', 'import']),
+    name: z.string().max(256),
+    address: z.string().max(256),
+  }),
+  receivedAt: time,
+})
+const content = z.object({
+  studyUid: uid,
+  volume: z.string().min(1).max(256),
+  retention: z.custom<Json>((value) => value !== undefined),
+  metadata: member,
+  instances: z.array(instance).min(1).max(PACK_INSTANCES_MAX),
+})
+/** Keys that are not known are passed over: a later Firn may add some. */
+const file = z.object({
+  ...content.shape,
+  metadata: member.extend({ offset: size }),
+  instances: z
+    .array(instance.extend({ name: z.string(), offset: size }))
+    .min(1)
+    .max(PACK_INSTANCES_MAX),
+})
+
+/** A list that another site may have proposed. Throws ArchiveError `invalid_request`. */
+export function checkContent(given: PackContent): PackContent {
+  const parsed = content.safeParse(given)
+  if (!parsed.success) throw new ArchiveError('invalid_request', `no content of a pack: ${firstIssue(parsed.error)}`)
+  return parsed.data
+}
+
+function firstIssue({ issues }: z.ZodError): string {
+  const issue = issues[0]
+  return issue ? `${issue.path.join('.')}: ${issue.message}` : 'unknown'
+}
+
+/**
+ * The text of firn-pack.json. Offsets depend on its own length, so each of them has the same room, filled up with blanks
+ * that mean nothing in JSON: the length is the same whatever the offsets are.
+ */
+export class IndexText {
+  readonly #head: string
+  readonly #lines: string[]
+
+  constructor({ studyUid, volume, retention, metadata, instances }: PackContent, names: readonly string[]) {
+    const { sizeBytes, sha256 } = metadata
+    this.#head =
+      `{"firnPack":${FORMAT_VERSION},\n"studyUid":${JSON.stringify(studyUid)},\n"volume":${JSON.stringify(volume)},\n` +
+      `"retention":${JSON.stringify(inOrder(retention))},\n` +
+      `"metadata":${opened({ name: METADATA_NAME, sizeBytes, sha256 })}`
+    this.#lines = instances.map((instance, index) => opened(entry(names[index] as string, instance)))
+  }
+
+  get sizeBytes(): number {
+    return this.#text(0, () => 0, Buffer.byteLength)
+  }
+
+  bytes(metadataOffset: number, offsets: readonly number[]): Buffer {
+    return this.#text(metadataOffset, (index) => offsets[index] as number, Buffer.from)
+  }
+
+  #text<Result>(metadataOffset: number, offset: (index: number) => number, as: (text: string) => Result): Result {
+    const lines = this.#lines.map((line, index) => line + closed(offset(index)))
+    return as(`${this.#head}${closed(metadataOffset)},\n"instances":[\n${lines.join(',\n')}\n]}\n`)
+  }
+}
+
+/** An object's text up to its last value, the offset; `closed` ends it. */
+const opened = (value: object): string => `${JSON.stringify(value).slice(0, -1)},"offset":`
+const closed = (offset: number): string => `${String(offset).padStart(OFFSET_CHARACTERS)}}`
+
+/** Keys in the order of the format, whatever order they were given in. */
+function entry(name: string, instance: PackContent['instances'][number]): Omit<PackedInstance, 'offset'> {
+  const { seriesUid, sopInstanceUid, sopClassUid, transferSyntaxUid, sha256, sizeBytes, dataSetOffset } = instance
+  const { instanceNumber, numberOfFrames, receivedAt } = instance
+  const { protocol, name: sender, address } = instance.source
+  return {
+    ...{ name, seriesUid, sopInstanceUid, sopClassUid, transferSyntaxUid, sha256, sizeBytes, dataSetOffset },
+    ...{ instanceNumber, numberOfFrames, source: { protocol, name: sender, address }, receivedAt },
+  }
+}
+
+function inOrder(value: Json): Json {
+  if (value === null || typeof value !== 'object') return value
+  if (Array.isArray(value)) return value.map(inOrder)
+  return Object.fromEntries(
+    Object.keys(value)
+      .sort()
+      .map((key) => [key, inOrder(value[key] as Json)]),
+  )
+}
+
+/** What firn-pack.json says, its form checked. Throws ArchiveError `storage_failed`; `unsupported` for a later version. */
+export function parseIndex(bytes: Buffer): Omit<PackIndex, 'sizeBytes'> {
+  let value: unknown
+  try {
+    value = JSON.parse(bytes.toString('utf8'))
+  } catch (error) {
+    throw new ArchiveError('storage_failed', `the index of the pack is no JSON: ${(error as Error).message}`)
+  }
+  const version = (value as { firnPack?: unknown } | null)?.firnPack
+  if (Number.isInteger(version) && (version as number) > FORMAT_VERSION) {
+    throw new ArchiveError('unsupported', `the pack has version ${version}; this Firn knows ${FORMAT_VERSION}`)
+  }
+  const parsed = file.safeParse(value)
+  if (version !== FORMAT_VERSION || !parsed.success) {
+    const reason = parsed.success ? 'no version' : firstIssue(parsed.error)
+    throw new ArchiveError('storage_failed', `the index of the pack is damaged: ${reason}`)
+  }
+  return parsed.data
+}
