@@ -74,44 +74,60 @@ function firstIssue({ issues }: z.ZodError): string {
  * that mean nothing in JSON: the length is the same whatever the offsets are.
  */
 export class IndexText {
-  readonly #head: string
-  readonly #lines: string[]
+  readonly sizeBytes: number
+  /** Each piece but the last is followed by an offset. */
+  readonly #pieces: string[]
 
   constructor({ studyUid, volume, retention, metadata, instances }: PackContent, names: readonly string[]) {
     const { sizeBytes, sha256 } = metadata
-    this.#head =
-      `{"firnPack":${FORMAT_VERSION},\n"studyUid":${JSON.stringify(studyUid)},\n"volume":${JSON.stringify(volume)},\n` +
-      `"retention":${JSON.stringify(inOrder(retention))},\n` +
-      `"metadata":${opened({ name: METADATA_NAME, sizeBytes, sha256 })}`
-    this.#lines = instances.map((instance, index) => opened(entry(names[index] as string, instance)))
+    const head = [
+      `{"firnPack":${FORMAT_VERSION},`,
+      `"studyUid":${JSON.stringify(studyUid)},`,
+      `"volume":${JSON.stringify(volume)},`,
+      `"retention":${JSON.stringify(inOrder(retention))},`,
+      `"metadata":${upToOffset({ name: METADATA_NAME, sizeBytes, sha256 })}`,
+    ]
+    const lines = instances.map((instance, at) => {
+      const before = at === 0 ? '},\n"instances":[\n' : '},\n'
+      return before + upToOffset(entry(names[at] as string, instance))
+    })
+    this.#pieces = [head.join('\n'), ...lines, '}\n]}\n']
+    const textBytes = this.#pieces.reduce((sum, piece) => sum + Buffer.byteLength(piece), 0)
+    this.sizeBytes = textBytes + (this.#pieces.length - 1) * OFFSET_CHARACTERS
   }
 
-  get sizeBytes(): number {
-    return this.#text(0, () => 0, Buffer.byteLength)
-  }
-
-  bytes(metadataOffset: number, offsets: readonly number[]): Buffer {
-    return this.#text(metadataOffset, (index) => offsets[index] as number, Buffer.from)
-  }
-
-  #text<Result>(metadataOffset: number, offset: (index: number) => number, as: (text: string) => Result): Result {
-    const lines = this.#lines.map((line, index) => line + closed(offset(index)))
-    return as(`${this.#head}${closed(metadataOffset)},\n"instances":[\n${lines.join(',\n')}\n]}\n`)
+  /** @param offsets of the metadata, then of each instance */
+  bytes(offsets: readonly number[]): Buffer {
+    const bytes = Buffer.alloc(this.sizeBytes)
+    let at = 0
+    for (const [i, piece] of this.#pieces.entries()) {
+      at += bytes.write(piece, at)
+      const offset = offsets[i]
+      if (offset !== undefined) at += bytes.write(String(offset).padStart(OFFSET_CHARACTERS), at, 'latin1')
+    }
+    return bytes
   }
 }
 
-/** An object's text up to its last value, the offset; `closed` ends it. */
-const opened = (value: object): string => `${JSON.stringify(value).slice(0, -1)},"offset":`
-const closed = (offset: number): string => `${String(offset).padStart(OFFSET_CHARACTERS)}}`
+/** An object's text, but for its last value, the offset, and its end. */
+const upToOffset = (value: object): string => `${JSON.stringify(value).slice(0, -1)},"offset":`
 
 /** Keys in the order of the format, whatever order they were given in. */
 function entry(name: string, instance: PackContent['instances'][number]): Omit<PackedInstance, 'offset'> {
-  const { seriesUid, sopInstanceUid, sopClassUid, transferSyntaxUid, sha256, sizeBytes, dataSetOffset } = instance
-  const { instanceNumber, numberOfFrames, receivedAt } = instance
   const { protocol, name: sender, address } = instance.source
   return {
-    ...{ name, seriesUid, sopInstanceUid, sopClassUid, transferSyntaxUid, sha256, sizeBytes, dataSetOffset },
-    ...{ instanceNumber, numberOfFrames, source: { protocol, name: sender, address }, receivedAt },
+    name,
+    seriesUid: instance.seriesUid,
+    sopInstanceUid: instance.sopInstanceUid,
+    sopClassUid: instance.sopClassUid,
+    transferSyntaxUid: instance.transferSyntaxUid,
+    sha256: instance.sha256,
+    sizeBytes: instance.sizeBytes,
+    dataSetOffset: instance.dataSetOffset,
+    instanceNumber: instance.instanceNumber,
+    numberOfFrames: instance.numberOfFrames,
+    source: { protocol, name: sender, address },
+    receivedAt: instance.receivedAt,
   }
 }
 

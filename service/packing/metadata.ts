@@ -15,7 +15,7 @@ const NEWLINE = 0x0a
 
 /** One instance's object. What makes them gives as much at most. */
 const LINE_BYTES_MAX = 64 * 1024 * 1024
-/** Of all together: 200 KB for each of 20,000 instances. Real ones have 3 to 20. */
+/** Of all together: 400 KB for each of 10,000 instances. Real ones have 3 to 20. */
 const TEXT_BYTES_MAX = 4 * 1024 ** 3
 
 export interface MetadataLimits {

@@ -67,8 +67,8 @@ export const INDEX_NAME = 'firn-pack.json'
 export const MANIFEST_NAME = 'manifest-sha256.txt'
 export const METADATA_NAME = 'metadata.json.gz'
 
-/** Keeps the index at some 12 MiB, which is parsed in one go, and the pack listable by anybody's tools. */
-export const PACK_INSTANCES_MAX = 20_000
+/** Keeps the index at some 6 MB: it is made and parsed in one go, for which everybody else waits 0.1 to 0.2 s. */
+export const PACK_INSTANCES_MAX = 10_000
 /**
  * A pack is what is sent, re-read, repaired and tried again as a whole: at 100 MB/s this takes three minutes. Only an
  * instance that is larger by itself makes a larger pack.

@@ -43,19 +43,16 @@ export function planPack(given: PackContent): PackPlan {
     name: names[i] as string,
     offset: places[i] as number,
   }))
-  const index = text.bytes(metadataOffset, places)
+  const index = text.bytes([metadataOffset, ...places])
   if (index.length > INDEX_BYTES_MAX) throw new ArchiveError('too_large', 'the index of the pack is too long')
   const metadata = { ...content.metadata, offset: metadataOffset }
   return { ...content, instances: packed, metadata, sizeBytes, index, manifest: manifestOf(index, metadata, packed) }
 }
 
-function refuseTwins(instances: PackContent['instances']): void {
-  const seen = new Set<string>()
-  for (const { seriesUid, sopInstanceUid, sha256 } of instances) {
-    const key = `${seriesUid}/${sopInstanceUid}/${sha256}`
-    if (seen.has(key)) throw new ArchiveError('invalid_request', `instance ${sopInstanceUid} is listed twice`)
-    seen.add(key)
-  }
+/** The same bytes have the same instance number, so they stand side by side. */
+function refuseTwins(sorted: PackContent['instances']): void {
+  const twin = sorted.find((one, i) => i > 0 && byPlaceInPack(sorted[i - 1] as typeof one, one) === 0)
+  if (twin) throw new ArchiveError('invalid_request', `instance ${twin.sopInstanceUid} is listed twice`)
 }
 
 /** Lines as `sha256sum` prints them; no name has a character that it would escape. */

@@ -77,7 +77,8 @@ function contradictions(
 ): void {
   const expected = manifestOf(indexFile.bytes as Buffer, index.metadata, index.instances)
   if (expected.equals(manifestFile.bytes as Buffer)) return
-  if (manifest.get(INDEX_NAME) === indexFile.sha256) {
+  const recorded = manifest.get(INDEX_NAME)
+  if (recorded === undefined || recorded === indexFile.sha256) {
     faults.push({ member: MANIFEST_NAME, problem: 'it says something else than the index' })
     return
   }

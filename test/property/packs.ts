@@ -101,7 +101,7 @@ export const instanceSets: fc.Arbitrary<Listed[]> = fc
   )
   .map((all) =>
     all.map(({ seed, size, seriesUid, sopInstanceUid, instanceNumber, name }) => {
-      const source = { protocol: 'stow' as const, name: name.toWellFormed?.() ?? name, address: '::1' }
+      const source = { protocol: 'stow' as const, name, address: '::1' }
       return listed(`${seed}`, size + 8, { seriesUid, sopInstanceUid, instanceNumber, source })
     }),
   )

@@ -1,0 +1,174 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, test } from 'node:test'
+import { gunzipSync } from 'node:zlib'
+import fc from 'fast-check'
+import { bytesOf, inChunks } from '../../test/property/core.ts'
+import { instanceSets, jsonOf, listed, makePack } from '../../test/property/packs.ts'
+import { installed, skipUnless, tempDir } from '../../test/support/host.ts'
+import { digestOf, packSource, sourceOf } from './write.ts'
+
+const SET = [
+  listed('a', 70_001, { instanceNumber: 1 }),
+  listed('b', 512, { instanceNumber: 2, sopInstanceUid: '1.9' }),
+  listed('c', 513, { instanceNumber: 3, sopInstanceUid: '1.9' }),
+  listed('d', 8, { seriesUid: `2.25.${'1'.repeat(59)}`, sopInstanceUid: `2.25.${'2'.repeat(59)}` }),
+  listed('e', 9, { seriesUid: 'metadata.json.gz', sopInstanceUid: '1.9' }),
+]
+
+const PYTHON = `
+import gzip, hashlib, json, sys, tarfile
+with tarfile.open(sys.argv[1]) as pack:
+    members = {m.name: m for m in pack}
+    index = json.load(pack.extractfile('firn-pack.json'))
+    metadata = json.loads(gzip.decompress(pack.extractfile('metadata.json.gz').read()))
+    assert list(members)[:3] == ['firn-pack.json', 'manifest-sha256.txt', 'metadata.json.gz']
+    assert list(members)[3:] == [i['name'] for i in index['instances']]
+    assert [m['00080018']['Value'][0] for m in metadata] == [i['sopInstanceUid'] for i in index['instances']]
+    for i in index['instances']:
+        data = pack.extractfile(i['name']).read()
+        assert members[i['name']].offset_data == i['offset']
+        assert hashlib.sha256(data).hexdigest() == i['sha256'], i['name']
+print('same', len(members))
+`
+
+function writePack(bytes: Buffer): { dir: string; tar: string } {
+  const dir = tempDir('pack')
+  const tar = join(dir, 'pack.tar')
+  writeFileSync(tar, bytes)
+  return { dir, tar }
+}
+
+describe('the bytes of a pack', () => {
+  test('tar unpacks them, and sha256sum finds every member intact', async () => {
+    const { plan, bytes } = await makePack(SET)
+    const { dir, tar } = writePack(bytes)
+    const out = join(dir, 'out')
+    mkdirSync(out)
+    const messages = execFileSync('sh', ['-c', 'tar -xf "$1" 2>&1', 'sh', tar], { cwd: out, encoding: 'utf8' })
+    assert.equal(messages, '')
+    const checked = execFileSync('sha256sum', ['--strict', '-c', 'manifest-sha256.txt'], { cwd: out, encoding: 'utf8' })
+    assert.equal(checked.trim().split('\n').length, SET.length + 2)
+    for (const { name, sha256 } of plan.instances) {
+      const original = SET.find((one) => one.sha256 === sha256)?.bytes as Buffer
+      assert.ok(readFileSync(join(out, name)).equals(original), name)
+    }
+    const listing = execFileSync('tar', ['-tvf', tar], { encoding: 'utf8', env: { ...process.env, TZ: 'UTC' } })
+    assert.equal(listing.match(/^-r--r--r-- firn\/firn +\d+ 2026-11-22 12:31 /gm)?.length, SET.length + 3)
+  })
+
+  test("Python's tarfile finds the same", { skip: skipUnless(installed('python3'), 'no python3') }, async () => {
+    await fc.assert(
+      fc.asyncProperty(instanceSets, async (set) => {
+        const { tar } = writePack((await makePack(set)).bytes)
+        const said = execFileSync('python3', ['-c', PYTHON, tar], { encoding: 'utf8', stdio: 'pipe' })
+        assert.equal(said.trim(), `same ${set.length + 3}`)
+      }),
+      { numRuns: 5 },
+    )
+  })
+
+  test('are given any number of times, also side by side and in pieces of any size', async () => {
+    const { plan, parts, bytes, sha256 } = await makePack(SET)
+    const inPieces = { ...parts, instance: (one: Parameters<typeof parts.instance>[0]) => again(parts.instance(one)) }
+    const source = await packSource(plan, inPieces)
+    assert.equal(source.sha256, sha256)
+    assert.equal(source.sizeBytes, bytes.length)
+    const [one, two] = await Promise.all([bytesOf(source.open()), bytesOf(source.open())])
+    assert.ok(one.equals(bytes) && two.equals(bytes))
+    assert.ok((await bytesOf(source.open())).equals(bytes))
+  })
+
+  test('an instance that is not what it was is named, before anything is stored', async () => {
+    const { plan, parts } = await makePack(SET)
+    const damaged = listed('a', 70_001).bytes
+    damaged[70_000] = (damaged[70_000] as number) ^ 1
+    const wrong = { ...parts, instance: replaced(parts, plan.instances[0]?.name, damaged) }
+    const uid = plan.instances[0]?.sopInstanceUid as string
+    await assert.rejects(packSource(plan, wrong), {
+      code: 'storage_failed',
+      message: new RegExp(`instance ${uid} is damaged: SHA-256 [0-9a-f]{64} instead of`),
+    })
+    const other = { ...parts, metadata: () => inChunks(Buffer.alloc(plan.metadata.sizeBytes)) }
+    await assert.rejects(packSource(plan, other), { code: 'storage_failed', message: /^metadata.json.gz is damaged/ })
+  })
+
+  test('never have a byte too many or too few, even where nobody looks at digests', async () => {
+    const { plan, parts, sha256 } = await makePack(SET)
+    for (const length of [0, 511, 513, 200_000]) {
+      const wrong = { ...parts, instance: replaced(parts, plan.instances[2]?.name, Buffer.alloc(length)) }
+      const read = bytesOf(sourceOf(plan, wrong, sha256).open())
+      const expected = new RegExp(
+        `has ${length > 513 ? 'more' : length} bytes instead of ${plan.instances[2]?.sizeBytes}`,
+      )
+      await (length === plan.instances[2]?.sizeBytes
+        ? assert.doesNotReject(read)
+        : assert.rejects(read, { code: 'storage_failed', message: expected }))
+    }
+  })
+
+  test('what a reader says when it fails is passed on, and it is left in order', async () => {
+    const { plan, parts } = await makePack(SET)
+    let left = 0
+    const failing = {
+      ...parts,
+      async *instance() {
+        try {
+          yield Buffer.alloc(10)
+          throw new Error('the disk is gone')
+        } finally {
+          left += 1
+        }
+      },
+    }
+    await assert.rejects(digestOf(plan, failing), /the disk is gone/)
+    assert.equal(left, 1)
+    const stalled = {
+      ...parts,
+      async *instance() {
+        try {
+          for (;;) yield Buffer.alloc(10)
+        } finally {
+          left += 1
+        }
+      },
+    }
+    const stream = sourceOf(plan, stalled, '').open()
+    for await (const chunk of stream) if (chunk.length === 10) break
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    assert.equal(left, 2)
+    assert.ok(stream.destroyed)
+  })
+
+  test('nothing is read before its turn but the next piece', async () => {
+    const many = Array.from({ length: 20 }, (_, i) => listed(`turn ${i}`, 100_000, { instanceNumber: i }))
+    const { plan, parts } = await makePack(many)
+    let opened = 0
+    const counted: typeof parts = {
+      ...parts,
+      instance: (one) => {
+        opened += 1
+        return parts.instance(one)
+      },
+    }
+    for await (const chunk of sourceOf(plan, counted, '').open()) if (chunk.length > 60_000) break
+    assert.ok(opened <= 2, `${opened} were opened`)
+  })
+
+  test('metadata is of the instances, in their order', async () => {
+    const { plan, parts } = await makePack(SET)
+    const text = gunzipSync(await bytesOf(parts.metadata())).toString()
+    assert.equal(text, `[\n${plan.instances.map((one) => jsonOf(one)).join(',\n')}\n]\n`)
+  })
+})
+
+async function* again(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  yield Buffer.alloc(0)
+  for await (const chunk of chunks) yield* inChunks(chunk, 7001)
+}
+
+function replaced(parts: Awaited<ReturnType<typeof makePack>>['parts'], name: string | undefined, bytes: Buffer) {
+  return (one: Parameters<typeof parts.instance>[0]) => (one.name === name ? inChunks(bytes) : parts.instance(one))
+}
