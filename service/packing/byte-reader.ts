@@ -13,18 +13,28 @@ export class ByteReader {
     this.#arrived = arrived
   }
 
-  /** Shows the next bytes to `use`, in pieces as they come; false when there are fewer than `bytes`. */
-  async pass(bytes: number, use: (piece: Buffer) => void): Promise<boolean> {
+  /** The next bytes, in pieces as they come; fewer than `bytes` when there are no more. */
+  async *pieces(bytes: number): AsyncGenerator<Buffer> {
     let left = bytes
-    while (left > 0) {
-      if (this.#chunk.length === 0 && !(await this.#next())) return false
+    while (left > 0 && !(await this.ended())) {
       const piece = this.#chunk.subarray(0, left)
       this.#chunk = this.#chunk.subarray(piece.length)
       this.position += piece.length
       left -= piece.length
-      use(piece)
+      yield piece
     }
-    return true
+  }
+
+  /** Whether there are no more bytes. */
+  async ended(): Promise<boolean> {
+    return this.#chunk.length === 0 && !(await this.#next())
+  }
+
+  /** Shows the next bytes to `use`; false when there are fewer than `bytes`. */
+  async pass(bytes: number, use: (piece: Buffer) => void): Promise<boolean> {
+    const end = this.position + bytes
+    for await (const piece of this.pieces(bytes)) use(piece)
+    return this.position === end
   }
 
   /** The next bytes in one buffer; fewer than `bytes` when there are no more. */

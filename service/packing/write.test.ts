@@ -8,7 +8,7 @@ import fc from 'fast-check'
 import { bytesOf, inChunks } from '../../test/property/core.ts'
 import { instanceSets, jsonOf, listed, makePack } from '../../test/property/packs.ts'
 import { installed, skipUnless, tempDir } from '../../test/support/host.ts'
-import { digestOf, packSource, sourceOf } from './write.ts'
+import { digestOf, type PackParts, packSource, sourceOf } from './write.ts'
 
 const SET = [
   listed('a', 70_001, { instanceNumber: 1 }),
@@ -72,7 +72,7 @@ describe('the bytes of a pack', () => {
 
   test('are given any number of times, also side by side and in pieces of any size', async () => {
     const { plan, parts, bytes, sha256 } = await makePack(SET)
-    const inPieces = { ...parts, instance: (one: Parameters<typeof parts.instance>[0]) => again(parts.instance(one)) }
+    const inPieces = { ...parts, instances: (all: PackedInstances) => again(parts.instances(all)) }
     const source = await packSource(plan, inPieces)
     assert.equal(source.sha256, sha256)
     assert.equal(source.sizeBytes, bytes.length)
@@ -85,7 +85,7 @@ describe('the bytes of a pack', () => {
     const { plan, parts } = await makePack(SET)
     const damaged = listed('a', 70_001).bytes
     damaged[70_000] = (damaged[70_000] as number) ^ 1
-    const wrong = { ...parts, instance: replaced(parts, plan.instances[0]?.name, damaged) }
+    const wrong = { ...parts, instances: replaced(parts, plan.instances[0]?.name, damaged) }
     const uid = plan.instances[0]?.sopInstanceUid as string
     await assert.rejects(packSource(plan, wrong), {
       code: 'storage_failed',
@@ -97,16 +97,20 @@ describe('the bytes of a pack', () => {
 
   test('never have a byte too many or too few, even where nobody looks at digests', async () => {
     const { plan, parts, sha256 } = await makePack(SET)
-    for (const length of [0, 511, 513, 200_000]) {
-      const wrong = { ...parts, instance: replaced(parts, plan.instances[2]?.name, Buffer.alloc(length)) }
-      const read = bytesOf(sourceOf(plan, wrong, sha256).open())
-      const expected = new RegExp(
-        `has ${length > 513 ? 'more' : length} bytes instead of ${plan.instances[2]?.sizeBytes}`,
-      )
-      await (length === plan.instances[2]?.sizeBytes
-        ? assert.doesNotReject(read)
-        : assert.rejects(read, { code: 'storage_failed', message: expected }))
+    const last = plan.instances.at(-1)
+    for (const [length, message] of [
+      [0, 'has 0 bytes instead of'],
+      [(last?.sizeBytes ?? 0) - 1, `has ${(last?.sizeBytes ?? 0) - 1} bytes instead of ${last?.sizeBytes}`],
+      [(last?.sizeBytes ?? 0) + 1, 'there are more bytes'],
+      [200_000, 'there are more bytes'],
+    ] as const) {
+      const wrong = { ...parts, instances: replaced(parts, last?.name, Buffer.alloc(length)) }
+      const expected = { code: 'storage_failed', message: new RegExp(message) }
+      await assert.rejects(bytesOf(sourceOf(plan, wrong, sha256).open()), expected)
+      await assert.rejects(digestOf(plan, wrong), { code: 'storage_failed' })
     }
+    const short = { ...parts, metadata: () => inChunks(Buffer.alloc(5)) }
+    await assert.rejects(bytesOf(sourceOf(plan, short, sha256).open()), { message: /^metadata.json.gz has 5 bytes/ })
   })
 
   test('what a reader says when it fails is passed on, and it is left in order', async () => {
@@ -114,7 +118,7 @@ describe('the bytes of a pack', () => {
     let left = 0
     const failing = {
       ...parts,
-      async *instance() {
+      async *instances() {
         try {
           yield Buffer.alloc(10)
           throw new Error('the disk is gone')
@@ -127,7 +131,7 @@ describe('the bytes of a pack', () => {
     assert.equal(left, 1)
     const stalled = {
       ...parts,
-      async *instance() {
+      async *instances() {
         try {
           for (;;) yield Buffer.alloc(10)
         } finally {
@@ -142,19 +146,25 @@ describe('the bytes of a pack', () => {
     assert.ok(stream.destroyed)
   })
 
-  test('nothing is read before its turn but the next piece', async () => {
+  test('nothing is read before its turn but the next chunk', async () => {
     const many = Array.from({ length: 20 }, (_, i) => listed(`turn ${i}`, 100_000, { instanceNumber: i }))
     const { plan, parts } = await makePack(many)
-    let opened = 0
+    let read = 0
     const counted: typeof parts = {
       ...parts,
-      instance: (one) => {
-        opened += 1
-        return parts.instance(one)
+      async *instances(all) {
+        for await (const chunk of parts.instances(all)) {
+          read += chunk.length
+          yield chunk
+        }
       },
     }
-    for await (const chunk of sourceOf(plan, counted, '').open()) if (chunk.length > 60_000) break
-    assert.ok(opened <= 2, `${opened} were opened`)
+    let taken = 0
+    for await (const chunk of sourceOf(plan, counted, '').open()) {
+      taken += chunk.length
+      assert.ok(read <= taken + 3 * 65_536, `${read} bytes were read when ${taken} were taken`)
+    }
+    assert.equal(read, 20 * 100_000)
   })
 
   test('metadata is of the instances, in their order', async () => {
@@ -164,11 +174,20 @@ describe('the bytes of a pack', () => {
   })
 })
 
+type PackedInstances = Parameters<PackParts['instances']>[0]
+
+/** The same bytes in other pieces, empty ones among them. */
 async function* again(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  yield Buffer.alloc(0)
-  for await (const chunk of chunks) yield* inChunks(chunk, 7001)
+  const bytes = await bytesOf(chunks)
+  for await (const chunk of inChunks(bytes, 7001)) {
+    yield Buffer.alloc(0)
+    yield chunk
+  }
 }
 
-function replaced(parts: Awaited<ReturnType<typeof makePack>>['parts'], name: string | undefined, bytes: Buffer) {
-  return (one: Parameters<typeof parts.instance>[0]) => (one.name === name ? inChunks(bytes) : parts.instance(one))
+/** Gives other bytes for one of the instances. */
+function replaced(parts: PackParts, name: string | undefined, bytes: Buffer): PackParts['instances'] {
+  return async function* (all) {
+    for (const one of all) yield* one.name === name ? inChunks(bytes) : parts.instances([one])
+  }
 }

@@ -3,15 +3,19 @@ import { Readable } from 'node:stream'
 import type { Source } from '../../storage-adapters/contract/source.ts'
 import { ArchiveError } from '../errors.ts'
 import { END_OF_ARCHIVE, paddingBytes } from '../tar/ustar.ts'
-import { encodeHeader } from './layout.ts'
+import { ByteReader } from './byte-reader.ts'
+import { encodeHeader, type Member } from './layout.ts'
 import { lookAhead } from './look-ahead.ts'
 import { METADATA_NAME, type PackedInstance } from './pack.ts'
 import { membersOf, type PackPlan } from './plan.ts'
 
 /** Where the bytes come from that a plan only speaks of; each may be opened any number of times. */
 export interface PackParts {
-  /** The Part 10 file, in chunks of at most a few MiB. */
-  instance(instance: PackedInstance): AsyncIterable<Buffer>
+  /**
+   * The Part 10 files of these instances, one behind the other in this order, in chunks of at most a few MiB that end
+   * anywhere: many small instances are best read together.
+   */
+  instances(inOrder: readonly PackedInstance[]): AsyncIterable<Buffer>
   /** The compressed file, as it was when its size and digest were put into the plan. */
   metadata(): AsyncIterable<Buffer>
 }
@@ -20,7 +24,6 @@ interface Piece {
   what: string
   sizeBytes: number
   sha256: string
-  chunks: AsyncIterable<Buffer>
 }
 
 /**
@@ -37,7 +40,8 @@ export function sourceOf(plan: PackPlan, parts: PackParts, sha256: string): Sour
   return {
     sizeBytes,
     sha256,
-    open: () => Readable.from(lookAhead(packBytes(plan, parts, ofLength)), { objectMode: false }),
+    // Holds one chunk at a time: several would be copied together on their way out.
+    open: () => Readable.from(lookAhead(packBytes(plan, parts, ofLength)), { objectMode: false, highWaterMark: 1 }),
   }
 }
 
@@ -48,46 +52,60 @@ export async function digestOf(plan: PackPlan, parts: PackParts): Promise<string
   return hash.digest('hex')
 }
 
-type Checked = (piece: Piece) => AsyncGenerator<Buffer>
+type Checked = (piece: Piece, from: ByteReader) => AsyncGenerator<Buffer>
 
 async function* packBytes(plan: PackPlan, parts: PackParts, checked: Checked): AsyncGenerator<Buffer> {
   const { own, instances } = membersOf(plan)
   const [index, manifest, metadata] = own
   yield encodeHeader(index)
   yield plan.index
-  yield Buffer.concat([Buffer.alloc(paddingBytes(index.sizeBytes)), encodeHeader(manifest), plan.manifest])
   // A member's padding and the next one's header go out together: small pieces are what costs.
-  let padding = Buffer.alloc(paddingBytes(manifest.sizeBytes))
-  yield Buffer.concat([padding, encodeHeader(metadata)])
-  yield* checked({ what: METADATA_NAME, ...plan.metadata, chunks: parts.metadata() })
-  padding = Buffer.alloc(paddingBytes(metadata.sizeBytes))
-  for (const [at, instance] of plan.instances.entries()) {
-    yield Buffer.concat([padding, encodeHeader(instances[at] as (typeof instances)[number])])
-    const { sopInstanceUid, sizeBytes, sha256 } = instance
-    yield* checked({ what: `instance ${sopInstanceUid}`, sizeBytes, sha256, chunks: parts.instance(instance) })
-    padding = Buffer.alloc(paddingBytes(sizeBytes))
-  }
-  yield Buffer.concat([padding, END_OF_ARCHIVE])
+  yield Buffer.concat([padding(index), encodeHeader(manifest), plan.manifest])
+  yield Buffer.concat([padding(manifest), encodeHeader(metadata)])
+  yield* whole(parts.metadata(), (from) => checked({ what: METADATA_NAME, ...plan.metadata }, from))
+  yield* whole(parts.instances(plan.instances), async function* (from) {
+    let before = metadata
+    for (const [at, instance] of plan.instances.entries()) {
+      const member = instances[at] as Member
+      yield Buffer.concat([padding(before), encodeHeader(member)])
+      const { sopInstanceUid, sizeBytes, sha256 } = instance
+      yield* checked({ what: `instance ${sopInstanceUid}`, sizeBytes, sha256 }, from)
+      before = member
+    }
+    yield Buffer.concat([padding(before), END_OF_ARCHIVE])
+  })
 }
 
-/** Never gives a byte too many or too few: everything behind it would be misplaced. */
-async function* ofLength({ what, sizeBytes, chunks }: Piece): AsyncGenerator<Buffer> {
-  let bytes = 0
-  for await (const chunk of chunks) {
-    if (chunk.length === 0) continue
-    bytes += chunk.length
-    if (bytes > sizeBytes) break
-    yield chunk
-  }
-  if (bytes !== sizeBytes) {
-    const found = bytes > sizeBytes ? 'more' : bytes
-    throw new ArchiveError('storage_failed', `${what} has ${found} bytes instead of ${sizeBytes}`)
+const padding = ({ sizeBytes }: Member): Buffer => Buffer.alloc(paddingBytes(sizeBytes))
+
+/** What `take` makes of the chunks, all of which it must use up. */
+async function* whole(
+  chunks: AsyncIterable<Buffer>,
+  take: (from: ByteReader) => AsyncGenerator<Buffer>,
+): AsyncGenerator<Buffer> {
+  const from = new ByteReader(chunks)
+  try {
+    yield* take(from)
+    if (!(await from.ended()))
+      throw new ArchiveError('storage_failed', 'there are more bytes than the plan of a pack has')
+  } finally {
+    await from.close()
   }
 }
 
-async function* intact(piece: Piece): AsyncGenerator<Buffer> {
+/** Never gives a byte too few: everything behind it would be misplaced. */
+async function* ofLength({ what, sizeBytes }: Piece, from: ByteReader): AsyncGenerator<Buffer> {
+  const start = from.position
+  yield* from.pieces(sizeBytes)
+  const bytes = from.position - start
+  if (bytes < sizeBytes) {
+    throw new ArchiveError('storage_failed', `${what} has ${bytes} bytes instead of ${sizeBytes}`)
+  }
+}
+
+async function* intact(piece: Piece, from: ByteReader): AsyncGenerator<Buffer> {
   const hash = createHash('sha256')
-  for await (const chunk of ofLength(piece)) {
+  for await (const chunk of ofLength(piece, from)) {
     hash.update(chunk)
     yield chunk
   }

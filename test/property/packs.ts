@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { heldMetadata, packMetadata } from '../../service/packing/metadata.ts'
 import { byPlaceInPack } from '../../service/packing/order.ts'
-import type { PackContent, PackedInstance, PackInstance, ReadRange } from '../../service/packing/pack.ts'
+import type { PackContent, PackInstance, ReadRange } from '../../service/packing/pack.ts'
 import { type PackPlan, planPack } from '../../service/packing/plan.ts'
 import { type PackParts, sourceOf } from '../../service/packing/write.ts'
 import { pseudoRandom } from '../fixtures/random.ts'
@@ -51,7 +51,9 @@ const chunked = async function* (bytes: Buffer, size = 65_536): AsyncGenerator<B
 export function partsOf(instances: readonly Listed[], metadata: Buffer): PackParts {
   const byKey = new Map(instances.map((one) => [keyOf(one), one.bytes]))
   return {
-    instance: (instance: PackedInstance) => chunked(byKey.get(keyOf(instance)) as Buffer),
+    async *instances(inOrder) {
+      for (const one of inOrder) yield* chunked(byKey.get(keyOf(one)) as Buffer)
+    },
     metadata: () => chunked(metadata),
   }
 }

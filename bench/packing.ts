@@ -1,0 +1,195 @@
+/**
+ * `node --import tsx bench/packing.ts [FOLDER]`: sealing beside the raw limit, interleaved in one run, and what a pack adds
+ * to its payload. Raw is read, SHA-256, write and fdatasync of the same bytes, in one file. Sealing is all that a site does: metadata
+ * is compressed, everything is read for the pack's digest (with that of each instance), read again, written with the
+ * digest that a store checks, synced, and read again to verify it.
+ */
+import { createHash } from 'node:crypto'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+import { cpus, tmpdir } from 'node:os'
+import path from 'node:path'
+import { toDicomJson } from '../service/dicom/json.ts'
+import { admit, parseHeader } from '../service/dicom/part10.ts'
+import { heldMetadata, packMetadata } from '../service/packing/metadata.ts'
+import { byPlaceInPack } from '../service/packing/order.ts'
+import type { PackInstance } from '../service/packing/pack.ts'
+import { planPack } from '../service/packing/plan.ts'
+import { verifyPack } from '../service/packing/verify.ts'
+import { type PackParts, packSource } from '../service/packing/write.ts'
+import { type DicomOptions, dicomFile } from '../test/fixtures/dicom.ts'
+import { ctSlice, mrSlice } from '../test/fixtures/workloads.ts'
+import { median } from './stats.ts'
+
+const READ_BYTES = 2 * 1024 * 1024
+const WRITE_BYTES = 4 * 1024 * 1024
+const REPETITIONS = 5
+
+interface Landed extends PackInstance {
+  json: Buffer
+}
+
+interface Study {
+  studyUid: string
+  instances: Landed[]
+  bytes: number
+  file: FileHandle
+}
+
+/** One study's instances one behind the other in a file, as a segment of the landing holds them. */
+async function landStudy(folder: string, slices: readonly DicomOptions[]): Promise<Study> {
+  const file = await open(path.join(folder, 'landed'), 'w+')
+  const study: Study = { studyUid: '', instances: [], bytes: 0, file }
+  for (const [at, slice] of slices.entries()) {
+    const bytes = dicomFile(slice)
+    const header = parseHeader(bytes, true)
+    const { studyUid, ...identifiers } = admit(header, true)
+    study.studyUid = studyUid
+    study.instances.push({
+      ...identifiers,
+      transferSyntaxUid: header.transferSyntaxUid,
+      sha256: createHash('sha256').update(bytes).digest('hex'),
+      sizeBytes: bytes.length,
+      dataSetOffset: header.dataSetOffset,
+      instanceNumber: at + 1,
+      numberOfFrames: null,
+      source: { protocol: 'dimse', name: 'MODALITY', address: '192.0.2.7' },
+      receivedAt: '2026-11-22T12:31:05.680Z',
+      json: Buffer.from(JSON.stringify(toDicomJson(header.dataSet, { bulkDataUri: (tag) => `bulkdata/${tag}` }))),
+    })
+    await file.write(bytes, 0, bytes.length, study.bytes)
+    study.bytes += bytes.length
+  }
+  await file.datasync()
+  return study
+}
+
+async function* read(file: FileHandle, start: number, end: number): AsyncGenerator<Buffer> {
+  for (let at = start; at < end; ) {
+    const length = Math.min(READ_BYTES, end - at)
+    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafeSlow(length), 0, length, at)
+    if (bytesRead !== length) throw new Error('a short read')
+    at += length
+    yield buffer
+  }
+}
+
+/** Writes with SHA-256, as a store does, and syncs. */
+async function write(name: string, chunks: AsyncIterable<Buffer>): Promise<FileHandle> {
+  const file = await open(name, 'w+')
+  const hash = createHash('sha256')
+  let gathered: Buffer[] = []
+  let bytes = 0
+  const flush = async () => {
+    if (gathered.length > 0) await file.writev(gathered)
+    gathered = []
+    bytes = 0
+  }
+  for await (const chunk of chunks) {
+    hash.update(chunk)
+    gathered.push(chunk)
+    bytes += chunk.length
+    if (bytes >= WRITE_BYTES) await flush()
+  }
+  await flush()
+  await file.datasync()
+  hash.digest()
+  return file
+}
+
+interface Sealed {
+  /** Seconds. */
+  metadata: number
+  digest: number
+  write: number
+  verify: number
+  overhead: number
+}
+
+async function seal(study: Study, name: string): Promise<Sealed> {
+  const stopwatch = new Stopwatch()
+  const sorted = [...study.instances].sort(byPlaceInPack)
+  const { bytes, ...metadata } = await heldMetadata(packMetadata(study.studyUid, sorted, async ({ json }) => json))
+  const plan = planPack({ studyUid: study.studyUid, volume: 'bench', retention: null, instances: sorted, metadata })
+  const seconds = { metadata: stopwatch.lap() }
+  const parts: PackParts = {
+    // They were landed in the order of the pack, so they are read as one.
+    instances: () => read(study.file, 0, study.bytes),
+    async *metadata() {
+      yield bytes
+    },
+  }
+  const source = await packSource(plan, parts)
+  const withDigest = { ...seconds, digest: stopwatch.lap() }
+  const file = await write(name, source.open())
+  const written = { ...withDigest, write: stopwatch.lap() }
+  const report = await verifyPack((start, end) => read(file, start, end), source.sizeBytes, source.sha256)
+  if (report.faults.length > 0) throw new Error(`the pack is damaged: ${JSON.stringify(report.faults)}`)
+  await file.close()
+  return { ...written, verify: stopwatch.lap(), overhead: source.sizeBytes / study.bytes - 1 }
+}
+
+async function raw(study: Study, name: string): Promise<number> {
+  const stopwatch = new Stopwatch()
+  const file = await write(name, read(study.file, 0, study.bytes))
+  await file.close()
+  return stopwatch.lap()
+}
+
+class Stopwatch {
+  #since = performance.now()
+
+  /** Seconds since the last lap. */
+  lap(): number {
+    const now = performance.now()
+    const seconds = (now - this.#since) / 1000
+    this.#since = now
+    return seconds
+  }
+}
+
+async function measure(title: string, folder: string, slices: readonly DicomOptions[]): Promise<void> {
+  const study = await landStudy(folder, slices)
+  const raws: number[] = []
+  const sealed: Sealed[] = []
+  // The first of each warms up code and page cache.
+  for (let run = 0; run <= REPETITIONS; run++) {
+    const rawSeconds = await raw(study, path.join(folder, 'raw'))
+    const result = await seal(study, path.join(folder, 'pack'))
+    if (run === 0) continue
+    raws.push(rawSeconds)
+    sealed.push(result)
+  }
+  await study.file.close()
+  const rate = (seconds: number) => `${(study.bytes / 1e6 / seconds).toFixed(0).padStart(5)} MB/s`
+  const of = (key: keyof Sealed) => median(sealed.map((one) => one[key]))
+  const ratio = (...keys: (keyof Sealed)[]) =>
+    median(sealed.map((one, i) => (raws[i] as number) / keys.reduce((sum, key) => sum + one[key], 0))).toFixed(2)
+  console.log(`${title}: ${study.instances.length} instances, ${(study.bytes / 1e6).toFixed(0)} MB`)
+  console.log(`  raw                        ${rate(median(raws))}`)
+  for (const key of ['metadata', 'digest', 'write', 'verify'] as const) {
+    console.log(`  ${key.padEnd(26)} ${rate(of(key))}`)
+  }
+  console.log(`  sealing / raw              ${ratio('metadata', 'digest', 'write')} (target 0.5)`)
+  console.log(`  with verification / raw    ${ratio('metadata', 'digest', 'write', 'verify')}`)
+  console.log(`  overhead over payload      ${(100 * of('overhead')).toFixed(2)} %`)
+}
+
+const parent = process.argv[2] ?? tmpdir()
+mkdirSync(parent, { recursive: true })
+const folder = mkdtempSync(path.join(parent, 'firn-packing-'))
+console.log(`${cpus().length} x ${cpus()[0]?.model}, node ${process.version}`)
+try {
+  await measure(
+    'CT',
+    folder,
+    Array.from({ length: 500 }, (_, i) => ctSlice(0, i)),
+  )
+  await measure(
+    'MR',
+    folder,
+    Array.from({ length: 1000 }, (_, i) => mrSlice(0, i)),
+  )
+} finally {
+  rmSync(folder, { recursive: true })
+}
