@@ -100,6 +100,11 @@ describe('the tar format of segments', () => {
     )
   })
 
+  test('a header has not changed since the format was written down', () => {
+    const header = encodeMemberHeader({ name: '1.2/1.3/1.4.dcm', sizeBytes: 4711, note: NOTE })
+    assert.equal(sha256(header), '6d5fbaddc854233ec90ab4e0e725bba8f2bd18e85885170a4c14113fccfaf3de')
+  })
+
   test('no flipped bit of the tar headers passes for another member', () => {
     const member: Member = { name: '1.2/1.3/1.4.dcm', sizeBytes: 4711, note: NOTE }
     const header = encodeMemberHeader(member)

@@ -84,7 +84,7 @@ export class IndexText {
       `{"firnPack":${FORMAT_VERSION},`,
       `"studyUid":${JSON.stringify(studyUid)},`,
       `"volume":${JSON.stringify(volume)},`,
-      `"retention":${JSON.stringify(inOrder(retention))},`,
+      `"retention":${canonical(retention)},`,
       `"metadata":${upToOffset({ name: METADATA_NAME, sizeBytes, sha256 })}`,
     ]
     const lines = instances.map((instance, at) => {
@@ -131,14 +131,12 @@ function entry(name: string, instance: PackContent['instances'][number]): Omit<P
   }
 }
 
-function inOrder(value: Json): Json {
-  if (value === null || typeof value !== 'object') return value
-  if (Array.isArray(value)) return value.map(inOrder)
-  return Object.fromEntries(
-    Object.keys(value)
-      .sort()
-      .map((key) => [key, inOrder(value[key] as Json)]),
-  )
+/** The one text of a value: keys in order, as objects of JavaScript can't keep all of them. */
+function canonical(value: Json): string {
+  if (value === null || typeof value !== 'object') return JSON.stringify(value)
+  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
+  const keys = Object.keys(value).sort()
+  return `{${keys.map((key) => `${JSON.stringify(key)}:${canonical(value[key] as Json)}`).join(',')}}`
 }
 
 /** What firn-pack.json says, its form checked. Throws ArchiveError `storage_failed`; `unsupported` for a later version. */

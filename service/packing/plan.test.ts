@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { closeSync, openSync, truncateSync, writeFileSync, writeSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { closeSync, openSync, readFileSync, truncateSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { instanceSets, listed, makePack, STUDY } from '../../test/property/packs.ts'
+import { instanceSets, listed, makePack, partsOf, STUDY } from '../../test/property/packs.ts'
 import { tempDir } from '../../test/support/host.ts'
 import { END_OF_ARCHIVE } from '../tar/ustar.ts'
 import { encodeHeader } from './layout.ts'
 import { PACK_INSTANCES_MAX, type PackContent } from './pack.ts'
 import { membersOf, planPack } from './plan.ts'
+import { digestOf } from './write.ts'
 
 const GIB = 1024 ** 3
 const content = (instances: PackContent['instances']): PackContent => ({
@@ -49,6 +51,26 @@ describe('the plan of a pack', () => {
       makePack([listed('a', 10), listed('b', 10, { source: { protocol: 'import', name: '', address: '' } })]),
     ])
     assert.equal(new Set(packs.map(({ sha256 }) => sha256)).size, packs.length)
+  })
+
+  test('is the one that the description of the format shows', () => {
+    const page = readFileSync(join(import.meta.dirname, '../../docs/storage-format.md'), 'utf8')
+    const text = /^\{"firnPack":1,\n.*?^\]\}\n/ms.exec(page)?.[0] as string
+    const { instances, ...rest } = JSON.parse(text) as PackContent
+    const { sizeBytes, index } = planPack({ ...rest, instances: instances.toReversed() })
+    assert.equal(index.toString(), text)
+    assert.equal(sizeBytes, 8704)
+  })
+
+  test('has not changed since the format was written down', async () => {
+    const set = [listed('a', 700), listed('b', 8, { sopInstanceUid: '9' }), listed('c', 512, { sopInstanceUid: '9' })]
+    // zlib may come to write other bytes, so the metadata are given.
+    const metadata = Buffer.from('any')
+    const member = { sizeBytes: 3, sha256: createHash('sha256').update(metadata).digest('hex') }
+    const retention = { until: { '9': 1, '10': 2 }, rule: ['x', null] }
+    const plan = planPack({ studyUid: STUDY, volume: 'radiologie é', retention, metadata: member, instances: set })
+    const digest = 'c28430e257713cf438ed6e22c8baaf4b50ef053465deddcb48e3e235942d848f'
+    assert.equal(await digestOf(plan, partsOf(set, metadata)), digest)
   })
 
   test('knows where each instance is before a byte is read', async () => {

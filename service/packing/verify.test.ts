@@ -6,7 +6,7 @@ import { END_OF_ARCHIVE } from '../tar/ustar.ts'
 import { encodeHeader } from './layout.ts'
 import { INDEX_NAME, MANIFEST_NAME, METADATA_NAME } from './pack.ts'
 import type { PackPlan } from './plan.ts'
-import { verifyPack } from './verify.ts'
+import { recheckPack, verifyPack } from './verify.ts'
 
 const flipped = (bytes: Buffer, at: number, bits = 1): Buffer => {
   const copy = Buffer.from(bytes)
@@ -114,6 +114,25 @@ describe('verifying a pack', () => {
     assert.deepEqual(
       faults.map(({ member }) => member),
       [null],
+    )
+  })
+
+  test('again reads an intact pack once, and a damaged one once more to name what is damaged', async () => {
+    const { plan, bytes, sha256 } = await makePack([listed('a', 3000), listed('b', 3000, { instanceNumber: 2 })])
+    let read = 0
+    const counting = (pack: Buffer) => (start: number, end: number) => {
+      read += end - start
+      return readerOf(pack)(start, end)
+    }
+    const intact = await recheckPack(counting(bytes), bytes.length, sha256)
+    assert.deepEqual(intact.faults, [])
+    assert.deepEqual(intact.index?.instances, plan.instances)
+    assert.ok(read <= 2 * bytes.length)
+    const bad = flipped(bytes, plan.instances[1]?.offset as number)
+    const { faults } = await recheckPack(counting(bad), bad.length, sha256)
+    assert.deepEqual(
+      faults.map(({ member }) => member),
+      [plan.instances[1]?.name, null],
     )
   })
 

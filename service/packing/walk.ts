@@ -3,6 +3,7 @@ import { ArchiveError } from '../errors.ts'
 import { BLOCK, END_OF_ARCHIVE, paddingBytes, readUstar, type Ustar } from '../tar/ustar.ts'
 import { ByteReader } from './byte-reader.ts'
 import { encodeHeader } from './layout.ts'
+import { lookAhead } from './look-ahead.ts'
 import { INDEX_BYTES_MAX, INDEX_NAME, MANIFEST_NAME, PACK_INSTANCES_MAX, type ReadRange } from './pack.ts'
 
 /** A member as it is found in a pack, whatever the pack says of it. */
@@ -37,7 +38,7 @@ const PAX_BYTES_MAX = BLOCK
  */
 export async function walkPack(read: ReadRange, sizeBytes: number): Promise<Walked> {
   const hash = createHash('sha256')
-  const reader = new ByteReader(read(0, sizeBytes), (chunk) => hash.update(chunk))
+  const reader = new ByteReader(lookAhead(read(0, sizeBytes)), (chunk) => hash.update(chunk))
   const walked: Walked = { sha256: '', found: [], strays: [], ended: false }
   try {
     while (reader.position < sizeBytes) {
