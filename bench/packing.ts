@@ -25,6 +25,9 @@ const READ_BYTES = 2 * 1024 * 1024
 const WRITE_BYTES = 4 * 1024 * 1024
 const REPETITIONS = 5
 
+const STAGES = ['metadata', 'digest', 'write', 'recheck', 'verify'] as const
+type Stage = (typeof STAGES)[number]
+
 interface Landed extends PackInstance {
   json: Buffer
 }
@@ -97,13 +100,18 @@ async function write(name: string, chunks: AsyncIterable<Buffer>): Promise<FileH
   return file
 }
 
+/** Seconds of work, and of the processor's time: on a busy machine only the latter can be compared between runs. */
+interface Spent {
+  seconds: number
+  cpuSeconds: number
+}
+
 interface Sealed {
-  /** Seconds. */
-  metadata: number
-  digest: number
-  write: number
-  recheck: number
-  verify: number
+  metadata: Spent
+  digest: Spent
+  write: Spent
+  recheck: Spent
+  verify: Spent
   overhead: number
 }
 
@@ -134,7 +142,7 @@ async function seal(study: Study, name: string): Promise<Sealed> {
   return { ...written, recheck, verify: stopwatch.lap(), overhead: source.sizeBytes / study.bytes - 1 }
 }
 
-async function raw(study: Study, name: string): Promise<number> {
+async function raw(study: Study, name: string): Promise<Spent> {
   const stopwatch = new Stopwatch()
   const file = await write(name, read(study.file, 0, study.bytes))
   await file.close()
@@ -143,42 +151,57 @@ async function raw(study: Study, name: string): Promise<number> {
 
 class Stopwatch {
   #since = performance.now()
+  #cpu = process.cpuUsage()
 
-  /** Seconds since the last lap. */
-  lap(): number {
+  /** Since the last lap. */
+  lap(): Spent {
+    const { user, system } = process.cpuUsage(this.#cpu)
     const now = performance.now()
-    const seconds = (now - this.#since) / 1000
+    const spent = { seconds: (now - this.#since) / 1000, cpuSeconds: (user + system) / 1e6 }
     this.#since = now
-    return seconds
+    this.#cpu = process.cpuUsage()
+    return spent
   }
 }
 
 async function measure(title: string, folder: string, slices: readonly DicomOptions[]): Promise<void> {
   const study = await landStudy(folder, slices)
-  const raws: number[] = []
+  const raws: Spent[] = []
   const sealed: Sealed[] = []
   // The first of each warms up code and page cache.
   for (let run = 0; run <= REPETITIONS; run++) {
-    const rawSeconds = await raw(study, path.join(folder, 'raw'))
+    const rawSpent = await raw(study, path.join(folder, 'raw'))
     const result = await seal(study, path.join(folder, 'pack'))
     if (run === 0) continue
-    raws.push(rawSeconds)
+    raws.push(rawSpent)
     sealed.push(result)
   }
   await study.file.close()
-  const rate = (seconds: number) => `${(study.bytes / 1e6 / seconds).toFixed(0).padStart(5)} MB/s`
-  const of = (key: keyof Sealed) => median(sealed.map((one) => one[key]))
-  const ratio = (...keys: (keyof Sealed)[]) =>
-    median(sealed.map((one, i) => (raws[i] as number) / keys.reduce((sum, key) => sum + one[key], 0))).toFixed(2)
   console.log(`${title}: ${study.instances.length} instances, ${(study.bytes / 1e6).toFixed(0)} MB`)
-  console.log(`  raw                        ${rate(median(raws))}`)
-  for (const key of ['metadata', 'digest', 'write', 'recheck', 'verify'] as const) {
-    console.log(`  ${key.padEnd(26)} ${rate(of(key))}`)
+  const line = (name: string, spent: readonly Spent[]) => {
+    const rate = study.bytes / 1e6 / median(spent.map(({ seconds }) => seconds))
+    const cpu = median(spent.map(({ cpuSeconds }) => cpuSeconds)) / (study.bytes / 1e9)
+    console.log(`  ${name.padEnd(26)} ${rate.toFixed(0).padStart(5)} MB/s  ${cpu.toFixed(2)} s of CPU per GB`)
   }
-  console.log(`  sealing / raw              ${ratio('metadata', 'digest', 'write')} (target 0.5)`)
-  console.log(`  with recheck / raw         ${ratio('metadata', 'digest', 'write', 'recheck')}`)
-  console.log(`  with verification / raw    ${ratio('metadata', 'digest', 'write', 'verify')}`)
-  console.log(`  overhead over payload      ${(100 * of('overhead')).toFixed(2)} %`)
+  const ratio = (name: string, stages: readonly Stage[]) => {
+    const of = (kind: keyof Spent) =>
+      median(
+        sealed.map((one, i) => (raws[i] as Spent)[kind] / stages.reduce((sum, stage) => sum + one[stage][kind], 0)),
+      )
+    console.log(
+      `  ${name.padEnd(26)} ${of('seconds').toFixed(2).padStart(5)}       ${of('cpuSeconds').toFixed(2)} by CPU`,
+    )
+  }
+  line('raw', raws)
+  for (const stage of STAGES)
+    line(
+      stage,
+      sealed.map((one) => one[stage]),
+    )
+  ratio('raw / sealing', ['metadata', 'digest', 'write'])
+  ratio('raw / sealing, recheck', ['metadata', 'digest', 'write', 'recheck'])
+  ratio('raw / sealing, verify', ['metadata', 'digest', 'write', 'verify'])
+  console.log(`  overhead over payload      ${(100 * (sealed[0] as Sealed).overhead).toFixed(2)} %`)
 }
 
 const parent = process.argv[2] ?? tmpdir()

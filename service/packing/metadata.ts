@@ -45,7 +45,7 @@ export function packMetadata<Instance extends PackInstance>(
 ): AsyncIterable<Buffer> {
   const text = lines(studyUid, instances, describe, limits)
   const gzip = createGzip({ level: LEVEL, memLevel: 8, strategy: constants.Z_DEFAULT_STRATEGY, chunkSize: CHUNK_BYTES })
-  return withOwnHeader(through(text, gzip))
+  return withOwnHeader(through(gathered(text), gzip))
 }
 
 async function* lines<Instance extends PackInstance>(
@@ -68,6 +68,21 @@ async function* lines<Instance extends PackInstance>(
     yield fits ? json : (short[at] as Buffer)
   }
   yield CLOSING
+}
+
+/** The same in larger chunks: each one is a journey to another thread. */
+async function* gathered(texts: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let held: Buffer[] = []
+  let heldBytes = 0
+  for await (const text of texts) {
+    held.push(text)
+    heldBytes += text.length
+    if (heldBytes < CHUNK_BYTES) continue
+    yield Buffer.concat(held)
+    held = []
+    heldBytes = 0
+  }
+  if (heldBytes > 0) yield Buffer.concat(held)
 }
 
 /** What is said of an instance that can't be described: who it is. */

@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { gunzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { bytesOf, inChunks } from '../../test/property/core.ts'
-import { instanceSets, jsonOf, listed, makePack } from '../../test/property/packs.ts'
+import { instanceSets, jsonOf, listed, makePack, STUDY } from '../../test/property/packs.ts'
 import { installed, skipUnless, tempDir } from '../../test/support/host.ts'
+import { planPack } from './plan.ts'
 import { digestOf, type PackParts, packSource, sourceOf } from './write.ts'
 
 const SET = [
@@ -93,6 +95,35 @@ describe('the bytes of a pack', () => {
     })
     const other = { ...parts, metadata: () => inChunks(Buffer.alloc(plan.metadata.sizeBytes)) }
     await assert.rejects(packSource(plan, other), { code: 'storage_failed', message: /^metadata.json.gz is damaged/ })
+  })
+
+  test('a large instance is compared too, and memory stays small', async () => {
+    const sizeBytes = 192 * 1024 * 1024
+    const zeros = async function* () {
+      for (let at = 0; at < sizeBytes; at += 1 << 20) yield Buffer.alloc(1 << 20)
+    }
+    const hash = createHash('sha256')
+    for await (const chunk of zeros()) hash.update(chunk)
+    const giant = { ...listed('giant', 1), sizeBytes, sha256: hash.digest('hex') }
+    const metadata = Buffer.from('any')
+    const member = { sizeBytes: 3, sha256: createHash('sha256').update(metadata).digest('hex') }
+    const content = { studyUid: STUDY, volume: 'radiology', retention: null, metadata: member }
+    const parts: PackParts = { instances: zeros, metadata: () => inChunks(metadata) }
+    let most = 0
+    const watched: PackParts = {
+      ...parts,
+      async *instances(all) {
+        for await (const chunk of parts.instances(all)) {
+          most = Math.max(most, process.memoryUsage().arrayBuffers)
+          yield chunk
+        }
+      },
+    }
+    const before = process.memoryUsage().arrayBuffers
+    await digestOf(planPack({ ...content, instances: [giant] }), watched)
+    assert.ok(most - before < sizeBytes / 2, `${most - before} bytes`)
+    const other = planPack({ ...content, instances: [{ ...giant, sha256: 'ab'.repeat(32) }] })
+    await assert.rejects(digestOf(other, parts), { code: 'storage_failed', message: /is damaged: SHA-256/ })
   })
 
   test('never have a byte too many or too few, even where nobody looks at digests', async () => {

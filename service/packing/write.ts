@@ -4,6 +4,7 @@ import type { Source } from '../../storage-adapters/contract/source.ts'
 import { ArchiveError } from '../errors.ts'
 import { END_OF_ARCHIVE, paddingBytes } from '../tar/ustar.ts'
 import { ByteReader } from './byte-reader.ts'
+import { DigestChecks, type Piece } from './digest-checks.ts'
 import { encodeHeader, type Member } from './layout.ts'
 import { lookAhead } from './look-ahead.ts'
 import { METADATA_NAME, type PackedInstance } from './pack.ts'
@@ -18,12 +19,6 @@ export interface PackParts {
   instances(inOrder: readonly PackedInstance[]): AsyncIterable<Buffer>
   /** The compressed file, as it was when its size and digest were put into the plan. */
   metadata(): AsyncIterable<Buffer>
-}
-
-interface Piece {
-  what: string
-  sizeBytes: number
-  sha256: string
 }
 
 /**
@@ -48,7 +43,10 @@ export function sourceOf(plan: PackPlan, parts: PackParts, sha256: string): Sour
 /** SHA-256 of the pack, with that of every instance, in one pass. Throws as `packSource` does. */
 export async function digestOf(plan: PackPlan, parts: PackParts): Promise<string> {
   const hash = createHash('sha256')
+  const checks = new DigestChecks()
+  const intact: Checked = (piece, from) => checks.watch(piece, ofLength(piece, from))
   for await (const chunk of lookAhead(packBytes(plan, parts, intact))) hash.update(chunk)
+  await checks.done()
   return hash.digest('hex')
 }
 
@@ -100,17 +98,5 @@ async function* ofLength({ what, sizeBytes }: Piece, from: ByteReader): AsyncGen
   const bytes = from.position - start
   if (bytes < sizeBytes) {
     throw new ArchiveError('storage_failed', `${what} has ${bytes} bytes instead of ${sizeBytes}`)
-  }
-}
-
-async function* intact(piece: Piece, from: ByteReader): AsyncGenerator<Buffer> {
-  const hash = createHash('sha256')
-  for await (const chunk of ofLength(piece, from)) {
-    hash.update(chunk)
-    yield chunk
-  }
-  const found = hash.digest('hex')
-  if (found !== piece.sha256) {
-    throw new ArchiveError('storage_failed', `${piece.what} is damaged: SHA-256 ${found} instead of ${piece.sha256}`)
   }
 }
