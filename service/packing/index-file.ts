@@ -14,6 +14,9 @@ import {
 /** Digits of the largest offset that JavaScript counts exactly. */
 const OFFSET_CHARACTERS = 16
 
+/** As much as the note in a segment has room for, and more. */
+const SOURCE_CHARACTERS_MAX = 1024
+
 const uid = z.string().refine(isUid, 'no UID')
 const digest = z.string().regex(/^[0-9a-f]{64}$/, 'no SHA-256')
 const size = z.int().min(0)
@@ -35,8 +38,8 @@ const instance = z.object({
   numberOfFrames: number,
   source: z.object({
     protocol: z.enum(['stow', 'dimse', 'import']),
-    name: z.string().max(256),
-    address: z.string().max(256),
+    name: z.string().max(SOURCE_CHARACTERS_MAX),
+    address: z.string().max(SOURCE_CHARACTERS_MAX),
   }),
   receivedAt: time,
 })
@@ -145,16 +148,19 @@ export function parseIndex(bytes: Buffer): Omit<PackIndex, 'sizeBytes'> {
   try {
     value = JSON.parse(bytes.toString('utf8'))
   } catch (error) {
-    throw new ArchiveError('storage_failed', `the index of the pack is no JSON: ${(error as Error).message}`)
+    throw damaged((error as Error).message)
   }
   const version = (value as { firnPack?: unknown } | null)?.firnPack
   if (Number.isInteger(version) && (version as number) > FORMAT_VERSION) {
     throw new ArchiveError('unsupported', `the pack has version ${version}; this Firn knows ${FORMAT_VERSION}`)
   }
+  if (version !== FORMAT_VERSION) throw damaged('it has no version')
+  // Or a long list of nonsense would make as many complaints.
+  const { instances } = value as { instances?: unknown }
+  if (Array.isArray(instances) && instances.length > PACK_INSTANCES_MAX) throw damaged('it has too many instances')
   const parsed = file.safeParse(value)
-  if (version !== FORMAT_VERSION || !parsed.success) {
-    const reason = parsed.success ? 'no version' : firstIssue(parsed.error)
-    throw new ArchiveError('storage_failed', `the index of the pack is damaged: ${reason}`)
-  }
+  if (!parsed.success) throw damaged(firstIssue(parsed.error))
   return parsed.data
 }
+
+const damaged = (reason: string) => new ArchiveError('storage_failed', `the index of the pack is damaged: ${reason}`)

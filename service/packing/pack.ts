@@ -74,8 +74,10 @@ export const PACK_INSTANCES_MAX = 10_000
  * instance that is larger by itself makes a larger pack.
  */
 export const PACK_BYTES_MAX = 16 * 1024 ** 3
-/** Room for instances whose texts are all as long as they may be: a longer index is none. */
-export const INDEX_BYTES_MAX = 64 * 1024 * 1024
+/** 3 KB for each of so many instances, which have 600 bytes: a longer index is none. */
+export const INDEX_BYTES_MAX = 32 * 1024 * 1024
+/** The same for the manifest, whose lines have at most 217 bytes. */
+export const MANIFEST_BYTES_MAX = 4 * 1024 * 1024
 
 /** The bytes from `start` to `end` (exclusive) of a pack; a range beyond its end is an error, never a short read. */
 export type ReadRange = (start: number, end: number) => AsyncIterable<Buffer>

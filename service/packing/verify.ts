@@ -67,16 +67,14 @@ function indexIn(found: Found | undefined, faults: Fault[]): PackIndex | undefin
 type Manifest = ReadonlyMap<string, string>
 
 function manifestIn(found: Found | undefined, faults: Fault[]): Manifest | undefined {
-  const text = found?.bytes?.toString('latin1')
-  if (text !== undefined && /^(?:[0-9a-f]{64} {2}[^\n]+\n)+$/.test(text)) {
-    return new Map(
-      text
-        .split('\n', -1)
-        .slice(0, -1)
-        .map((line) => [line.slice(66), line.slice(0, 64)]),
-    )
+  if (found?.bytes) {
+    const lines = found.bytes.toString('latin1').split('\n')
+    const last = lines.pop()
+    if (last === '' && lines.every((line) => /^[0-9a-f]{64} {2}./.test(line))) {
+      return new Map(lines.map((line) => [line.slice(66), line.slice(0, 64)]))
+    }
   }
-  faults.push({ member: MANIFEST_NAME, problem: text === undefined ? 'it is not there' : 'a line is damaged' })
+  faults.push({ member: MANIFEST_NAME, problem: found ? 'its form is damaged' : 'it is not there' })
   return undefined
 }
 

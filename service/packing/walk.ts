@@ -4,7 +4,14 @@ import { BLOCK, END_OF_ARCHIVE, paddingBytes, readUstar, type Ustar } from '../t
 import { ByteReader } from './byte-reader.ts'
 import { encodeHeader } from './layout.ts'
 import { lookAhead } from './look-ahead.ts'
-import { INDEX_BYTES_MAX, INDEX_NAME, MANIFEST_NAME, PACK_INSTANCES_MAX, type ReadRange } from './pack.ts'
+import {
+  INDEX_BYTES_MAX,
+  INDEX_NAME,
+  MANIFEST_BYTES_MAX,
+  MANIFEST_NAME,
+  PACK_INSTANCES_MAX,
+  type ReadRange,
+} from './pack.ts'
 
 /** A member as it is found in a pack, whatever the pack says of it. */
 export interface Found {
@@ -29,7 +36,11 @@ export interface Walked {
 }
 
 const MEMBERS_MAX = PACK_INSTANCES_MAX + 3
-const KEPT: ReadonlySet<string> = new Set([INDEX_NAME, MANIFEST_NAME])
+/** Members whose bytes are kept, and up to which size. */
+const KEPT_BYTES_MAX = new Map([
+  [INDEX_NAME, INDEX_BYTES_MAX],
+  [MANIFEST_NAME, MANIFEST_BYTES_MAX],
+])
 const PAX_BYTES_MAX = BLOCK
 
 /**
@@ -84,7 +95,7 @@ async function step(reader: ByteReader, sizeBytes: number, walked: Walked): Prom
 async function member(reader: ByteReader, header: Buffer, { name, mtime }: Ustar, sizeBytes: number): Promise<Found> {
   const offset = reader.position
   const hash = createHash('sha256')
-  const kept: Buffer[] | undefined = KEPT.has(name) && sizeBytes <= INDEX_BYTES_MAX ? [] : undefined
+  const kept: Buffer[] | undefined = sizeBytes <= (KEPT_BYTES_MAX.get(name) ?? -1) ? [] : undefined
   const whole = await reader.pass(sizeBytes, (piece) => {
     hash.update(piece)
     kept?.push(piece)
