@@ -1,8 +1,9 @@
 /**
- * `node --import tsx bench/packing.ts [FOLDER]`: sealing beside the raw limit, interleaved in one run, and what a pack adds
- * to its payload. Raw is read, SHA-256, write and fdatasync of the same bytes, in one file. Sealing is all that a site does: metadata
- * is compressed, everything is read for the pack's digest (with that of each instance), read again, written with the
- * digest that a store checks, synced, and read again: by the pack's digest alone (recheck), or member by member (verify).
+ * `node --import tsx bench/packing.ts [FOLDER]`: sealing beside the raw limit, interleaved in one run, and what a pack
+ * adds to its payload. Raw is read, SHA-256, write and fdatasync of the same bytes, in one file. Sealing is all that a
+ * site does: metadata is compressed, everything is read for the pack's digest (with that of each instance), read again,
+ * written with the digest that a store checks, synced, and read again: by the pack's digest alone (recheck), or member
+ * by member (verify).
  */
 import { createHash } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'

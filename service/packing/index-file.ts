@@ -43,10 +43,21 @@ const instance = z.object({
   }),
   receivedAt: time,
 })
+/** Deeper values are refused: a list that another site proposed must not exhaust the stack. */
+const JSON_DEPTH_MAX = 32
+
+function isJson(value: unknown, depth = 0): value is Json {
+  if (value === null || ['string', 'boolean'].includes(typeof value)) return true
+  if (typeof value === 'number') return Number.isFinite(value)
+  return (
+    typeof value === 'object' && depth < JSON_DEPTH_MAX && Object.values(value).every((one) => isJson(one, depth + 1))
+  )
+}
+
 const content = z.object({
   studyUid: uid,
   volume: z.string().min(1).max(256),
-  retention: z.custom<Json>((value) => value !== undefined),
+  retention: z.custom<Json>((value) => isJson(value), 'no JSON'),
   metadata: member,
   instances: z.array(instance).min(1).max(PACK_INSTANCES_MAX),
 })

@@ -48,7 +48,9 @@ describe('the metadata of a pack', () => {
   })
 
   test('refuses text that would break its lines, and an answer that fails', async () => {
-    await assert.rejects(bytesOf(packMetadata(STUDY, SET, async () => Buffer.from('{\n}'))), RangeError)
+    for (const json of ['{\n}', '', '[]', '{}\n']) {
+      await assert.rejects(bytesOf(packMetadata(STUDY, SET, async () => Buffer.from(json))), RangeError)
+    }
     const failing = async () => Promise.reject(new Error('the describer died'))
     await assert.rejects(bytesOf(packMetadata(STUDY, SET, failing)), /the describer died/)
     await assert.rejects(heldMetadata(inChunks(Buffer.alloc(1000)), 999), { code: 'too_large' })

@@ -61,7 +61,8 @@ async function* lines<Instance extends PackInstance>(
   yield OPENING
   for (const [at, instance] of instances.entries()) {
     const json = await describe(instance)
-    if (json?.includes(NEWLINE)) throw new RangeError(`the JSON of ${instance.sopInstanceUid} has more than one line`)
+    if (json && !isOneLine(json))
+      throw new RangeError(`the JSON of ${instance.sopInstanceUid} is no object in one line`)
     const fits = json !== undefined && json.length <= Math.min(lineBytesMax, roomBytes)
     if (fits) roomBytes -= json.length
     if (at > 0) yield BETWEEN
@@ -69,6 +70,8 @@ async function* lines<Instance extends PackInstance>(
   }
   yield CLOSING
 }
+
+const isOneLine = (json: Buffer): boolean => json[0] === 0x7b && json.at(-1) === 0x7d && !json.includes(NEWLINE)
 
 /** The same in larger chunks: each one is a journey to another thread. */
 async function* gathered(texts: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {

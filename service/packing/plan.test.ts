@@ -132,6 +132,8 @@ describe('the plan of a pack', () => {
     refused({ instances: [one, { ...one }] })
     refused({ studyUid: '../x' })
     refused({ volume: '' })
+    refused({ retention: { until: undefined } as never })
+    refused({ retention: JSON.parse(`${'['.repeat(5000)}${']'.repeat(5000)}`) })
     refused({ metadata: { sizeBytes: -1, sha256: one.sha256 } })
     refused({ instances: [{ ...one, seriesUid: 'a/b' }] })
     refused({ instances: [{ ...one, sha256: one.sha256.toUpperCase() }] })

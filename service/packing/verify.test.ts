@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { instanceSets, listed, makePack, readerOf } from '../../test/property/packs.ts'
@@ -128,6 +129,9 @@ describe('verifying a pack', () => {
     assert.deepEqual(intact.faults, [])
     assert.deepEqual(intact.index?.instances, plan.instances)
     assert.ok(read <= 2 * bytes.length)
+    const noPack = Buffer.alloc(4096, 7)
+    const digest = createHash('sha256').update(noPack).digest('hex')
+    assert.ok((await recheckPack(readerOf(noPack), noPack.length, digest)).faults.length > 0)
     const bad = flipped(bytes, plan.instances[1]?.offset as number)
     const { faults } = await recheckPack(counting(bad), bad.length, sha256)
     assert.deepEqual(

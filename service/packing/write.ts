@@ -14,7 +14,7 @@ import { membersOf, type PackPlan } from './plan.ts'
 export interface PackParts {
   /**
    * The Part 10 files of these instances, one behind the other in this order, in chunks of at most a few MiB that end
-   * anywhere: many small instances are best read together.
+   * anywhere: many small instances are best read together. A chunk that was given is not written to again.
    */
   instances(inOrder: readonly PackedInstance[]): AsyncIterable<Buffer>
   /** The compressed file, as it was when its size and digest were put into the plan. */
