@@ -8,20 +8,21 @@ export interface Piece {
   sha256: string
 }
 
-/** Instances up to here are hashed beside the main thread; they are in memory for that. */
+/** Instances of this size are hashed beside the main thread. Smaller ones aren't worth the way; larger ones would fill memory. */
+const BESIDE_BYTES_MIN = 256 * 1024
 const BESIDE_BYTES_MAX = 4 * 1024 * 1024
 const BESIDE_MAX = 3
 
 /**
  * Compares pieces with their digests while the main thread is busy with the digest of them all: measured 1.4 instead of 0.9
- * GB/s for CT slices. Web Crypto hashes in other threads, but only what is whole; what is larger is hashed here.
+ * GB/s for CT slices. Web Crypto hashes in other threads, but only what is whole.
  */
 export class DigestChecks {
   readonly #running: Promise<void>[] = []
 
   /** The same chunks. Throws ArchiveError `storage_failed`, here or later, when they are not what they should be. */
   async *watch(piece: Piece, chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-    const beside = piece.sizeBytes <= BESIDE_BYTES_MAX
+    const beside = piece.sizeBytes >= BESIDE_BYTES_MIN && piece.sizeBytes <= BESIDE_BYTES_MAX
     const hash = createHash('sha256')
     const held: Buffer[] = []
     for await (const chunk of chunks) {

@@ -17,6 +17,7 @@ const SET = [
   listed('b', 512, { instanceNumber: 2, sopInstanceUid: '1.9' }),
   listed('c', 513, { instanceNumber: 3, sopInstanceUid: '1.9' }),
   listed('d', 8, { seriesUid: `2.25.${'1'.repeat(59)}`, sopInstanceUid: `2.25.${'2'.repeat(59)}` }),
+  listed('f', 300_001, { instanceNumber: 4 }),
   listed('e', 9, { seriesUid: 'metadata.json.gz', sopInstanceUid: '1.9' }),
 ]
 
@@ -85,14 +86,15 @@ describe('the bytes of a pack', () => {
 
   test('an instance that is not what it was is named, before anything is stored', async () => {
     const { plan, parts } = await makePack(SET)
-    const damaged = listed('a', 70_001).bytes
-    damaged[70_000] = (damaged[70_000] as number) ^ 1
-    const wrong = { ...parts, instances: replaced(parts, plan.instances[0]?.name, damaged) }
-    const uid = plan.instances[0]?.sopInstanceUid as string
-    await assert.rejects(packSource(plan, wrong), {
-      code: 'storage_failed',
-      message: new RegExp(`instance ${uid} is damaged: SHA-256 [0-9a-f]{64} instead of`),
-    })
+    // Of several sizes, since they are not all compared in the same place.
+    for (const { name, sopInstanceUid, sha256, sizeBytes } of plan.instances) {
+      const damaged = Buffer.from(SET.find((one) => one.sha256 === sha256)?.bytes as Buffer)
+      damaged[sizeBytes - 1] = (damaged[sizeBytes - 1] as number) ^ 1
+      await assert.rejects(packSource(plan, { ...parts, instances: replaced(parts, name, damaged) }), {
+        code: 'storage_failed',
+        message: new RegExp(`instance ${sopInstanceUid} is damaged: SHA-256 [0-9a-f]{64} instead of ${sha256}`),
+      })
+    }
     const other = { ...parts, metadata: () => inChunks(Buffer.alloc(plan.metadata.sizeBytes)) }
     await assert.rejects(packSource(plan, other), { code: 'storage_failed', message: /^metadata.json.gz is damaged/ })
   })
