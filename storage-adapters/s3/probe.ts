@@ -1,0 +1,131 @@
+import { randomUUID } from 'node:crypto'
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  type CreateMultipartUploadCommandOutput,
+  DeleteObjectCommand,
+  GetBucketVersioningCommand,
+  HeadBucketCommand,
+  ListMultipartUploadsCommand,
+  ListObjectVersionsCommand,
+  PutObjectCommand,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3'
+import type { Capacity } from '../contract/adapter.ts'
+import { isStorageError, type StorageErrorCode } from '../contract/errors.ts'
+import { announcingSha256, type Bucket, watchingHeaders } from './bucket.ts'
+import { PROBES } from './canary.ts'
+
+/** How much of what probes and interrupted uploads left is removed at one `open()`. */
+const CLEANED_MAX = 1_000
+
+export async function isVersioned(bucket: Bucket, signal?: AbortSignal): Promise<boolean> {
+  const command = new GetBucketVersioningCommand({ Bucket: bucket.settings.bucket })
+  return (await bucket.send(command, { signal, what: 'versioning' })).Status !== undefined
+}
+
+/** Whether the store refuses a body that doesn't have the SHA-256 that was announced. */
+export async function probeSha256(bucket: Bucket, signal?: AbortSignal): Promise<boolean> {
+  const at = bucket.at(`${PROBES}sha256-${randomUUID()}`)
+  const command = announcingSha256(new PutObjectCommand({ ...at, Body: Buffer.from('probe') }), 'f'.repeat(64))
+  return isRefused(
+    bucket.send(command, { signal, what: 'probe' }),
+    'integrity_mismatch',
+    'permission_denied',
+    'unsupported',
+  )
+}
+
+export interface CreateOnly {
+  whole: boolean
+  inParts: boolean
+}
+
+/** Whether `If-None-Match: *` is honoured, for an object in one request and for one in parts. */
+export async function probeCreateOnly(bucket: Bucket, signal?: AbortSignal): Promise<CreateOnly> {
+  const at = bucket.at(`${PROBES}create-${randomUUID()}`)
+  const call = { signal, what: 'probe' }
+  const once = { ...at, Body: Buffer.from('probe'), IfNoneMatch: '*' }
+  try {
+    await bucket.send(new PutObjectCommand(once), call)
+  } catch (error) {
+    if (isStorageError(error, 'unsupported')) return { whole: false, inParts: false }
+    throw error
+  }
+  const whole = await isRefused(bucket.send(new PutObjectCommand(once), call), 'exists_different')
+  return { whole, inParts: await probeParts(bucket, at, signal) }
+}
+
+async function probeParts(bucket: Bucket, at: ReturnType<Bucket['at']>, signal?: AbortSignal): Promise<boolean> {
+  const call = { signal, what: 'probe' }
+  const { UploadId }: CreateMultipartUploadCommandOutput = await bucket.send(new CreateMultipartUploadCommand(at), call)
+  const upload = { ...at, UploadId }
+  const part = new UploadPartCommand({ ...upload, PartNumber: 1, Body: Buffer.from('probe') })
+  const { ETag } = await bucket.send(part, call)
+  const completing = bucket.send(
+    new CompleteMultipartUploadCommand({
+      ...upload,
+      MultipartUpload: { Parts: [{ PartNumber: 1, ...(ETag !== undefined && { ETag }) }] },
+      IfNoneMatch: '*',
+    }),
+    call,
+  )
+  const refused = await isRefused(completing, 'exists_different', 'unsupported')
+  if (refused) await bucket.sendRaw(new AbortMultipartUploadCommand(upload)).catch(() => undefined)
+  return refused
+}
+
+async function isRefused(sending: Promise<unknown>, ...codes: StorageErrorCode[]): Promise<boolean> {
+  try {
+    await sending
+    return false
+  } catch (error) {
+    if (isStorageError(error, ...codes)) return true
+    throw error
+  }
+}
+
+/** Removes what earlier probes left; one that is still locked stays until a later time. */
+export async function cleanProbes(bucket: Bucket, signal?: AbortSignal): Promise<void> {
+  const { Bucket, Key } = bucket.at(PROBES)
+  const page = await bucket.send(new ListObjectVersionsCommand({ Bucket, Prefix: Key, MaxKeys: CLEANED_MAX }), {
+    signal,
+    what: 'probes',
+  })
+  for (const { Key, VersionId } of [...(page.Versions ?? []), ...(page.DeleteMarkers ?? [])]) {
+    const version = VersionId === undefined || VersionId === 'null' ? {} : { VersionId }
+    await bucket.sendRaw(new DeleteObjectCommand({ Bucket, Key, ...version }), signal).catch(() => undefined)
+  }
+}
+
+/** Removes uploads in parts that nobody has completed for so long that nobody will. They take space that no list shows. */
+export async function cleanUploads(bucket: Bucket, olderThan: Date, signal?: AbortSignal): Promise<void> {
+  const { Bucket, Key } = bucket.at('')
+  const command = new ListMultipartUploadsCommand({ Bucket, Prefix: Key, MaxUploads: CLEANED_MAX })
+  const { Uploads = [] } = await bucket.send(command, { signal, what: 'uploads' })
+  for (const { Key, UploadId, Initiated } of Uploads) {
+    if (!Initiated || Initiated >= olderThan) continue
+    await bucket.sendRaw(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }), signal).catch(() => undefined)
+  }
+}
+
+/** Ceph tells the owner of a bucket how much is in it, and its quota. Undefined where that isn't known. */
+export async function capacityOf(bucket: Bucket, signal?: AbortSignal): Promise<Capacity | undefined> {
+  let headers: Record<string, string | undefined> = {}
+  const command = watchingHeaders(new HeadBucketCommand({ Bucket: bucket.settings.bucket }), (seen) => {
+    headers = seen
+  })
+  await bucket.send(command, { signal, what: `bucket ${bucket.settings.bucket}` })
+  const bytesUsed = numberOf(headers['x-rgw-bytes-used'])
+  const quotas = [headers['x-rgw-quota-bucket-size'], headers['x-rgw-quota-user-size']].map(numberOf)
+  const bounds = [bucket.settings.bytesTotal, ...quotas].filter((bytes) => bytes !== undefined && bytes > 0) as number[]
+  if (bytesUsed === undefined || bounds.length === 0) return undefined
+  const bytesTotal = Math.min(...bounds)
+  return { bytesTotal, bytesFree: Math.max(0, bytesTotal - bytesUsed) }
+}
+
+function numberOf(header: string | undefined): number | undefined {
+  const value = Number(header)
+  return header !== undefined && Number.isSafeInteger(value) ? value : undefined
+}
