@@ -7,7 +7,9 @@ import { fileURLToPath } from 'node:url'
 import { run } from '../../test/support/host.ts'
 
 const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url))
-const MEMORY = new URL('../memory/memory.ts', import.meta.url).href
+const at = (file: string) => JSON.stringify(new URL(file, import.meta.url).href)
+const IMPORTS = `import { memoryStore } from ${at('../memory/memory.ts')}
+import { metrics } from ${at('../wrap/metrics.ts')}`
 
 describe('the suite on an adapter from elsewhere', () => {
   let folder: string
@@ -19,7 +21,7 @@ describe('the suite on an adapter from elsewhere', () => {
   /** A run of its own must not know that it is inside a test, else node's runner makes it a part of that. */
   async function suiteOn(name: string, code: string) {
     const file = join(folder, name)
-    await writeFile(file, `import { memoryStore } from ${JSON.stringify(MEMORY)}\n${code}`)
+    await writeFile(file, `${IMPORTS}\n${code}`)
     return run('env', ['-u', 'NODE_TEST_CONTEXT', process.execPath, '--import', 'tsx', MAIN, '--adapter', name], {
       env: { INIT_CWD: folder },
     })
@@ -34,9 +36,9 @@ describe('the suite on an adapter from elsewhere', () => {
 
   for (const [name, fault, failing] of [
     [
-      'replaces',
-      'put: async (key, source, o) => { store.objects?.clear; return { ...(await inner.put(key + "x" + n++, source, o)) } }',
-      'stored whole',
+      'replaces what is there',
+      'put: (key, source, o) => { keys[key] = "v" + n++ + "/" + key; return inner.put(keys[key], source, o) }, get: (key, o) => inner.get(keys[key] ?? key, o), stat: async (key, s) => ({ ...(await inner.stat(keys[key] ?? key, s)), key })',
+      "don't replace what is there",
     ],
     ['keeps-removed', 'remove: async () => {}', 'bytes are gone'],
     [
@@ -56,9 +58,9 @@ describe('the suite on an adapter from elsewhere', () => {
       const ended = await suiteOn(
         `${name}.mjs`,
         `let n = 0
-const inner = memoryStore()
-const store = Object.assign(Object.create(inner), { ${fault} })
-export default () => store`,
+const keys = {}
+const inner = metrics(memoryStore(), () => undefined)
+export default () => ({ ...inner, ${fault} })`,
       )
       assert.equal(ended.code, 1, ended.stdout.slice(-2_000))
       assert.match(ended.stdout, new RegExp(`(✖|not ok).*${failing}`))

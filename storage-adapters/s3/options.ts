@@ -5,6 +5,8 @@ const MIB = 1024 * 1024
 export const OBJECT_BYTES_MAX = 5 * 1024 * 1024 * MIB
 export const PARTS_MAX = 10_000
 const PART_BYTES_MIN = 5 * MIB
+/** Stores keep whole seconds, and the probe needs time in which the lock must hold. */
+const CANARY_LOCK_MS_MIN = 3_000
 
 export interface S3Options {
   id: string
@@ -41,7 +43,7 @@ export interface S3Options {
   staleUploadMs?: number
   /** How long the object is locked on which locks are probed. Default 5 minutes. */
   canaryLockMs?: number
-  /** What was bought, where the store itself can't tell: with Ceph, `capacity()` is this minus what is used. */
+  /** What was bought, for a store that tells what is used but has no quota for the bucket (Ceph). */
   bytesTotal?: number
   env?: Readonly<Record<string, string | undefined>>
 }
@@ -69,6 +71,8 @@ export function settingsOf(options: S3Options): S3Settings {
     ...options,
   }
   if (settings.partBytes < PART_BYTES_MIN) throw misconfigured(options, 'a part must have 5 MiB or more')
+  if (settings.canaryLockMs < CANARY_LOCK_MS_MIN)
+    throw misconfigured(options, 'a canary must be locked for 3 s or more')
   if (settings.prefix !== '' && !settings.prefix.endsWith('/')) throw misconfigured(options, 'the prefix must end in /')
   return settings
 }

@@ -118,11 +118,15 @@ export async function capacityOf(bucket: Bucket, signal?: AbortSignal): Promise<
   })
   await bucket.send(command, { signal, what: `bucket ${bucket.settings.bucket}` })
   const bytesUsed = numberOf(headers['x-rgw-bytes-used'])
-  const quotas = [headers['x-rgw-quota-bucket-size'], headers['x-rgw-quota-user-size']].map(numberOf)
-  const bounds = [bucket.settings.bytesTotal, ...quotas].filter((bytes) => bytes !== undefined && bytes > 0) as number[]
+  // A user's quota isn't looked at: how much he has in other buckets isn't told here.
+  const bounds = [bucket.settings.bytesTotal, numberOf(headers['x-rgw-quota-bucket-size'])].filter(isPositive)
   if (bytesUsed === undefined || bounds.length === 0) return undefined
   const bytesTotal = Math.min(...bounds)
   return { bytesTotal, bytesFree: Math.max(0, bytesTotal - bytesUsed) }
+}
+
+function isPositive(bytes: number | undefined): bytes is number {
+  return bytes !== undefined && bytes > 0
 }
 
 function numberOf(header: string | undefined): number | undefined {

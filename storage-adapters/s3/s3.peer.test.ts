@@ -40,7 +40,7 @@ describe('s3 on Ceph', { skip: skipUnless(rgwInstalled, 'Ceph is not installed')
       credentials: { accessKeyIdVariable: 'KEY', secretAccessKeyVariable: 'SECRET' },
       env: { KEY: gateway.accessKey, SECRET: gateway.secretKey },
       partBytes: 5 * MIB,
-      canaryLockMs: 2_000,
+      canaryLockMs: 10_000,
       ...more,
     }
   }

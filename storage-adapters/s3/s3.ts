@@ -82,6 +82,7 @@ export class S3Store implements StorageAdapter, CapacityAware {
   async open(signal?: AbortSignal): Promise<void> {
     const { bucket } = this
     const { objectLock, requestsMax, staleUploadMs } = bucket.settings
+    await this.#checkBucket(signal)
     const capacity = (await capacityOf(bucket, signal)) !== undefined
     this.#versioned = await isVersioned(bucket, signal)
     const backendSha256 = await probeSha256(bucket, signal)
