@@ -9,7 +9,7 @@ export interface BodyOptions {
 }
 
 /**
- * A body that gives these chunks, of at least one byte each, when they are asked for. What they throw comes through if it
+ * A body that gives these chunks when they are asked for. What they throw comes through if it
  * is a `StorageError`, and as `unavailable` if it isn't.
  */
 export function bodyOf(chunks: AsyncIterator<Buffer> | Iterator<Buffer>, options: BodyOptions = {}): Readable {
@@ -40,9 +40,12 @@ class ChunkBody extends Readable {
     )
   }
 
-  /** So that an iterator that isn't asynchronous may throw too. */
+  /** A stream asks for more only after it was given something. */
   async #next(): Promise<IteratorResult<Buffer, unknown>> {
-    return await this.#chunks.next()
+    for (;;) {
+      const next = await this.#chunks.next()
+      if (next.done || next.value.length > 0) return next
+    }
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {

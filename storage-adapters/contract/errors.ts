@@ -29,7 +29,10 @@ export const STORAGE_ERRORS = {
   unsupported: 'never',
   /** Settings and store don't fit together: a missing bucket, a folder without hard links, another store's identity. */
   misconfigured: 'never',
-  /** The caller gave up, or the source that he handed in failed (then it is the cause). Says nothing about the store. */
+  /**
+   * The caller gave up, or the source that he handed in failed (then it is the cause). Says nothing about the store. What a
+   * caller gives up may be done all the same; a source that fails is never stored.
+   */
   aborted: 'never',
 } as const satisfies Record<string, RetryClass>
 

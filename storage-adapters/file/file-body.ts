@@ -37,30 +37,23 @@ export class FileBody extends Readable {
   }
 
   override _read(): void {
-    if (this.#at >= this.#end) {
-      this.push(null)
-      return
-    }
-    void this.#next().then(
-      (chunk) => this.push(chunk),
-      (error: unknown) => this.destroy(fileError(error, this.#label)),
-    )
+    if (this.#at >= this.#end) this.push(null)
+    else void this.#next().catch((error: unknown) => this.destroy(fileError(error, this.#label)))
   }
 
-  async #next(): Promise<Buffer> {
+  async #next(): Promise<void> {
     const buffer = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, this.#end - this.#at))
     if ((await readFully(this.#file, buffer, this.#at)) < buffer.length) {
       throw new StorageError('integrity_mismatch', `${this.#label} became shorter while it was read`)
     }
     this.#at += buffer.length
-    return buffer
+    this.push(buffer)
+    if (this.#at >= this.#end) this.push(null)
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    // Waits for a read that is under way.
-    this.#file.close().then(
-      () => callback(error),
-      () => callback(error),
-    )
+    // The handle waits for a read that is under way; nobody need wait for the handle.
+    this.#file.close().catch(() => undefined)
+    callback(error)
   }
 }

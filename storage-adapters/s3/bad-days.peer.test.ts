@@ -13,7 +13,7 @@ import {
 import { type BadNetwork, startBadNetwork } from '../../test/support/bad-network.ts'
 import { skipUnless } from '../../test/support/host.ts'
 import { type Gateway, rgwInstalled, startGateway } from '../../test/support/rgw.ts'
-import { permitFor, readAll, rejectsWith, sha256, someBytes, within } from '../conformance/fixture.ts'
+import { keysOf, permitFor, readAll, rejectsWith, sha256, someBytes, within } from '../conformance/fixture.ts'
 import { isCapacityAware } from '../contract/adapter.ts'
 import { bytesSource } from '../contract/read-source.ts'
 import { retry } from '../wrap/retry.ts'
@@ -192,6 +192,16 @@ describe('bad days of s3 on Ceph', { skip: skipUnless(rgwInstalled, 'Ceph is not
     await rejectsWith('not_found', claimed.stat('locked'))
     const locking = await open({ bucket: await newBucket(true), objectLock: 'compliance' })
     assert.equal(locking.capabilities.objectLock, 'compliance')
+  })
+
+  test('what others put beside the objects is no object', async () => {
+    for (const Key of ['pre/', 'pre/a b', 'pre/.x', 'pre/\u{1F600}', 'pre/\uFFFD', 'pre/x', 'y']) {
+      await client.send(new PutObjectCommand({ Bucket: bucket, Key, Body: SMALL }))
+    }
+    const store = await open({ prefix: 'pre/' })
+    assert.deepEqual(await keysOf(store.list()), ['x'])
+    await rejectsWith('exists_different', store.put('x', bytesSource(LARGE)))
+    assert.equal((await store.put('x', bytesSource(SMALL))).created, false)
   })
 
   test('a quota is capacity, and when it is used up the store is full', async () => {

@@ -1,6 +1,8 @@
-import type { Readable } from 'node:stream'
-import { bodyOf } from '../contract/body.ts'
-import { StorageError } from '../contract/errors.ts'
+import { Readable } from 'node:stream'
+import { abortedError, isStorageError, StorageError } from '../contract/errors.ts'
+
+/** What is received ahead of the reader. */
+const AHEAD_BYTES = 256 * 1024
 
 interface BodyLimits {
   expectedBytes: number
@@ -10,56 +12,71 @@ interface BodyLimits {
 }
 
 /** A response's body that fails when it ends early, goes on too long, or is silent for too long while it is waited for. */
-export function watchedBody(response: Readable, limits: BodyLimits): Readable {
-  const idle = new IdleWatch(response, limits)
-  const release = () => {
-    idle.end()
-    response.destroy()
-  }
-  return bodyOf(checked(response, limits, idle), { release, signal: limits.signal })
-}
+export class ResponseBody extends Readable {
+  readonly #response: Readable
+  readonly #limits: BodyLimits
+  /** One for the whole body; what its reader does meanwhile doesn't count. */
+  readonly #idle: NodeJS.Timeout
+  readonly #abort: () => void
+  #isWaiting = true
+  #receivedBytes = 0
 
-async function* checked(response: Readable, limits: BodyLimits, idle: IdleWatch): AsyncGenerator<Buffer> {
-  const { expectedBytes, what } = limits
-  const chunks = response[Symbol.asyncIterator]() as AsyncIterator<Buffer>
-  let receivedBytes = 0
-  for (;;) {
-    idle.begin()
-    const { done, value } = await chunks.next()
-    idle.pause()
-    if (done) break
-    receivedBytes += value.length
-    if (receivedBytes > expectedBytes) throw new StorageError('integrity_mismatch', `${what} is longer than announced`)
-    if (value.length > 0) yield value
-  }
-  if (receivedBytes < expectedBytes) {
-    throw new StorageError('unavailable', `${what} ended after ${receivedBytes} of ${expectedBytes} bytes`)
-  }
-}
-
-/** One timer for the whole body; what its reader does meanwhile doesn't count. */
-class IdleWatch {
-  readonly #timer: NodeJS.Timeout
-  #waiting = false
-
-  constructor(response: Readable, { idleMs, what }: BodyLimits) {
-    // It may fail before anybody reads; the first read meets that.
-    response.on('error', () => undefined)
-    this.#timer = setTimeout(() => {
-      if (this.#waiting) response.destroy(new StorageError('unavailable', `${what} is silent for ${idleMs} ms`))
+  constructor(response: Readable, limits: BodyLimits) {
+    super({ highWaterMark: AHEAD_BYTES })
+    const { signal, idleMs, what } = limits
+    this.#response = response
+    this.#limits = limits
+    this.#idle = setTimeout(() => {
+      if (this.#isWaiting) this.destroy(new StorageError('unavailable', `${what} is silent for ${idleMs} ms`))
     }, idleMs)
+    this.#abort = () => this.destroy(abortedError(signal as AbortSignal))
+    signal?.addEventListener('abort', this.#abort, { once: true })
+    response.on('error', (error) => this.#fail(error))
+    response.on('data', (chunk: Buffer) => this.#received(chunk))
+    response.on('end', () => this.#ended())
+    response.on('close', () => this.#fail(new Error('the connection was closed')))
+    if (signal?.aborted) this.#abort()
   }
 
-  begin(): void {
-    this.#waiting = true
-    this.#timer.refresh()
+  override _read(): void {
+    this.#isWaiting = true
+    this.#idle.refresh()
+    this.#response.resume()
   }
 
-  pause(): void {
-    this.#waiting = false
+  #received(chunk: Buffer): void {
+    const { expectedBytes, what } = this.#limits
+    this.#receivedBytes += chunk.length
+    if (this.#receivedBytes > expectedBytes) {
+      this.destroy(new StorageError('integrity_mismatch', `${what} is longer than announced`))
+      return
+    }
+    this.#idle.refresh()
+    if (this.push(chunk)) return
+    this.#isWaiting = false
+    this.#response.pause()
   }
 
-  end(): void {
-    clearTimeout(this.#timer)
+  #ended(): void {
+    const { expectedBytes, what } = this.#limits
+    this.#isWaiting = false
+    if (this.#receivedBytes === expectedBytes) this.push(null)
+    else this.#fail(new Error(`${what} ended after ${this.#receivedBytes} of ${expectedBytes} bytes`))
+  }
+
+  /** Once everything was received, how the connection ends no longer matters. */
+  #fail(error: Error): void {
+    if (this.#receivedBytes === this.#limits.expectedBytes && !this.#isWaiting) return
+    const { what, signal } = this.#limits
+    if (signal?.aborted) this.#abort()
+    else if (isStorageError(error)) this.destroy(error)
+    else this.destroy(new StorageError('unavailable', `${what}: ${error.message}`, { cause: error }))
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    clearTimeout(this.#idle)
+    this.#limits.signal?.removeEventListener('abort', this.#abort)
+    this.#response.destroy()
+    callback(error)
   }
 }

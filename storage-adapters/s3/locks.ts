@@ -43,18 +43,21 @@ export async function extend(
   const strongEnough = before.mode === mode || before.mode === 'compliance'
   if (strongEnough && before.until && before.until >= until) return before
   const longest = before.until && before.until > until ? before.until : until
+  // Nobody can make a lock weaker.
+  const Mode = before.mode === 'compliance' ? 'COMPLIANCE' : retentionMode(mode)
   const version = head.VersionId === undefined ? {} : { VersionId: head.VersionId }
   await bucket.send(
     new PutObjectRetentionCommand({
       ...bucket.at(key),
       ...version,
-      Retention: { Mode: retentionMode(mode), RetainUntilDate: wholeSecond(longest) },
+      Retention: { Mode, RetainUntilDate: wholeSecond(longest) },
     }),
     { signal, write: true, what: `lock of ${key}` },
   )
   const after = lockOf(await bucket.head(key, signal, head.VersionId))
-  if (after.mode === 'none' || !after.until || after.until < until) {
-    const shown = after.until?.toISOString() ?? 'none'
+  const isAsStrong = after.mode === mode || after.mode === 'compliance'
+  if (!isAsStrong || !after.until || after.until < until) {
+    const shown = after.until ? `${after.mode} until ${after.until.toISOString()}` : 'none'
     throw new StorageError('misconfigured', `${bucket.id}: a lock of ${key} was accepted, but the store shows ${shown}`)
   }
   return after

@@ -19,7 +19,10 @@ export interface S3Options {
   region?: string
   /** `https://host/bucket` instead of `https://bucket.host`. Default true where an endpoint is given. */
   forcePathStyle?: boolean
-  /** CRC checksums and trailers that older stores refuse. The digest is sent in any case. Default `when_required`. */
+  /**
+   * CRC checksums, which other stores than AWS's may refuse and which AWS demands for buckets with a default retention. The
+   * digest is sent in any case. Default `when_supported` without an endpoint, else `when_required`.
+   */
   checksums?: 'when_required' | 'when_supported'
   /**
    * Names of the environment variables that hold the keys, so that several stores can have several. Without them the SDK's
@@ -57,7 +60,7 @@ export function settingsOf(options: S3Options): S3Settings {
     prefix: '',
     region: 'us-east-1',
     forcePathStyle: options.endpoint !== undefined,
-    checksums: 'when_required',
+    checksums: options.endpoint === undefined ? 'when_supported' : 'when_required',
     objectLock: 'none',
     partBytes: 16 * MIB,
     partsInFlight: 3,

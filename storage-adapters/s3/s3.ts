@@ -27,7 +27,7 @@ import { checkKey, checkPrefix, isKey } from '../contract/keys.ts'
 import { type Permit, permits } from '../contract/permit.ts'
 import { resolveRange } from '../contract/range.ts'
 import type { Source } from '../contract/source.ts'
-import { watchedBody } from './body.ts'
+import { ResponseBody } from './body.ts'
 import { Bucket, statOf } from './bucket.ts'
 import { probeLocks } from './canary.ts'
 import { extend, lockOf, setLegalHold } from './locks.ts'
@@ -213,7 +213,7 @@ export class S3Store implements StorageAdapter, CapacityAware {
         idleMs: this.bucket.settings.idleTimeoutMs,
         what: `${this.id}: ${key}`,
       }
-      return { stat: statOf(key, sizeBytes, answer), body: watchedBody(response, { ...limits, signal }) }
+      return { stat: statOf(key, sizeBytes, answer), body: new ResponseBody(response, { ...limits, signal }) }
     } catch (error) {
       response.on('error', () => undefined).destroy()
       throw error
@@ -262,10 +262,11 @@ export class S3Store implements StorageAdapter, CapacityAware {
       for (const { Key = '', Size = 0, LastModified } of page.Contents ?? []) {
         throwIfAborted(signal)
         const key = Key.slice(skip)
+        if (!isKey(key)) continue
         // Whoever goes through a list to find out what is missing would be misled.
         if (key <= last) throw new StorageError('misconfigured', `${this.id} lists ${key} after ${last}`)
         last = key
-        if (isKey(key)) yield { key, sizeBytes: Size, ...(LastModified && { modifiedAt: LastModified }) }
+        yield { key, sizeBytes: Size, ...(LastModified && { modifiedAt: LastModified }) }
       }
       token = page.NextContinuationToken
     } while (token !== undefined)

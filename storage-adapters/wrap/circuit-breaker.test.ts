@@ -140,6 +140,22 @@ describe('circuit breaker', () => {
     await store.put('a', bytesSource(someBytes(10)))
   })
 
+  test('a probe that is refused leaves the circuit open', async () => {
+    let refuses = true
+    const probe = async () => {
+      if (refuses) throw new StorageError('permission_denied', 'it became read-only')
+    }
+    const { store, clock, fails, changes } = await setUp({ probe })
+    fails(5)
+    await failTimes(store, 5)
+    clock.advance(5_000)
+    await rejectsWith('permission_denied', store.stat('a'))
+    assert.deepEqual(changes.at(-1)?.state, 'open')
+    refuses = false
+    clock.advance(10_000)
+    await store.stat('a')
+  })
+
   test('what no adapter may throw is a failure too', async () => {
     const clock = manualClock()
     const broken = Object.assign(Object.create(memoryStore()), { stat: () => Promise.reject(new TypeError('a bug')) })

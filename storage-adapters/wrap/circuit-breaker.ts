@@ -115,8 +115,10 @@ class Circuit {
   async run<T>(act: () => Promise<T>, call: { mayBeSlow: boolean; signal: AbortSignal | undefined }): Promise<T> {
     const isTrial = this.#admit()
     const startedAt = this.#options.clock.now()
+    let isProbed = !isTrial
     try {
       if (isTrial) await this.#probe?.(call.signal)
+      isProbed = true
       const value = await act()
       const tookMs = this.#options.clock.now() - startedAt
       const isSlow = tookMs > this.#slowMs && !call.mayBeSlow
@@ -124,7 +126,7 @@ class Circuit {
       return value
     } catch (error) {
       if (saysNothing(error)) this.#giveUpTrial(isTrial)
-      else this.#record(isFailure(error) ? (error as Error).message : undefined, isTrial)
+      else this.#record(isFailure(error) || !isProbed ? (error as Error).message : undefined, isTrial)
       throw error
     }
   }
