@@ -13,7 +13,7 @@ import type {
   StorageAdapter,
 } from '../contract/adapter.ts'
 import type { Capabilities } from '../contract/capabilities.ts'
-import { abortedError, StorageError, throwIfAborted } from '../contract/errors.ts'
+import { abortedError, isStorageError, StorageError, throwIfAborted } from '../contract/errors.ts'
 import { checkKey, checkPrefix } from '../contract/keys.ts'
 import { type Permit, permits } from '../contract/permit.ts'
 import { resolveRange } from '../contract/range.ts'
@@ -96,7 +96,9 @@ export class FileStore implements StorageAdapter, CapacityAware {
       await cleanIncoming(this.#incoming, new Date(Date.now() - this.#staleMs))
       await probeLinks(this.#root, this.#incoming)
     } catch (error) {
-      throw fileError(error, this.id)
+      const failed = fileError(error, this.id)
+      // A disk without room for an empty file must still be opened, to be read and evacuated.
+      if (!isStorageError(failed, 'out_of_space')) throw failed
     }
   }
 

@@ -194,6 +194,16 @@ describe('bad days of s3 on Ceph', { skip: skipUnless(rgwInstalled, 'Ceph is not
     assert.equal(locking.capabilities.objectLock, 'compliance')
   })
 
+  test('a store that is open for reading only is read, and nothing is written to it', async () => {
+    const writer = await open()
+    await writer.put('evacuated', bytesSource(SMALL))
+    const reader = await open({ readOnly: true, objectLock: 'compliance' })
+    assert.equal(reader.capabilities.objectLock, 'none')
+    assert.ok((await readAll((await reader.get('evacuated')).body)).equals(SMALL))
+    await rejectsWith('permission_denied', reader.put('more', bytesSource(SMALL)))
+    await rejectsWith('permission_denied', reader.remove('evacuated', permitFor('evacuated', SMALL)))
+  })
+
   test('what others put beside the objects is no object', async () => {
     for (const Key of ['pre/', 'pre/a b', 'pre/.x', 'pre/\u{1F600}', 'pre/\uFFFD', 'pre/x', 'y']) {
       await client.send(new PutObjectCommand({ Bucket: bucket, Key, Body: SMALL }))
@@ -219,6 +229,11 @@ describe('bad days of s3 on Ceph', { skip: skipUnless(rgwInstalled, 'Ceph is not
       await rejectsWith('out_of_space', bounded.put('large', bytesSource(LARGE)))
       await rejectsWith('not_found', bounded.stat('large'))
       await bounded.put('small', bytesSource(SMALL))
+      await gateway.admin('quota', 'set', '--quota-scope=bucket', `--bucket=${small}`, '--max-size=1')
+      const full = await open({ bucket: small })
+      assert.match(full.capabilities.lowered[0]?.reason ?? '', /full/)
+      assert.ok((await readAll((await full.get('small')).body)).equals(SMALL))
+      await full.remove('small', permitFor('small', SMALL))
     } finally {
       await gateway.admin('quota', 'disable', '--quota-scope=bucket', `--bucket=${small}`)
     }

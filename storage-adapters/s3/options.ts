@@ -31,6 +31,8 @@ export interface S3Options {
   credentials?: { accessKeyIdVariable: string; secretAccessKeyVariable: string; sessionTokenVariable?: string }
   /** The mode of locks, for a bucket that was made with object lock. Default `none`. */
   objectLock?: 'none' | 'governance' | 'compliance'
+  /** Nothing is written, nor probed by writing: for a store that is full or that one may only read, to be evacuated. */
+  readOnly?: boolean
   /** Larger objects go up in parts of this size, or of as much more as keeps them under 10,000. Default 16 MiB. */
   partBytes?: number
   /** Parts of one object that are sent side by side. Each is in memory, and one more. Default 3. */
@@ -62,6 +64,7 @@ export function settingsOf(options: S3Options): S3Settings {
     forcePathStyle: options.endpoint !== undefined,
     checksums: options.endpoint === undefined ? 'when_supported' : 'when_required',
     objectLock: 'none',
+    readOnly: false,
     partBytes: 16 * MIB,
     partsInFlight: 3,
     requestsMax: 32,

@@ -13,12 +13,53 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
 import type { Capacity } from '../contract/adapter.ts'
+import type { LoweredCapability } from '../contract/capabilities.ts'
 import { isStorageError, type StorageErrorCode } from '../contract/errors.ts'
 import { announcingSha256, type Bucket, watchingHeaders } from './bucket.ts'
-import { PROBES } from './canary.ts'
+import { PROBES, probeLocks } from './canary.ts'
 
 /** How much of what probes and interrupted uploads left is removed at one `open()`. */
 const CLEANED_MAX = 1_000
+
+export interface Probed {
+  readonly backendSha256: boolean
+  readonly createOnly: CreateOnly
+  readonly lowered: readonly LoweredCapability[]
+}
+
+/**
+ * Finds out, by writing, what the store keeps of its promises. A store that is full must still be opened, to be read and
+ * evacuated: what can't be tried there is taken for missing, as it is where nothing may be written.
+ */
+export async function probe(bucket: Bucket, signal?: AbortSignal): Promise<Probed> {
+  if (bucket.settings.readOnly) return unprobed(bucket, "it isn't tried where nothing may be written")
+  try {
+    const backendSha256 = await probeSha256(bucket, signal)
+    const createOnly = await probeCreateOnly(bucket, signal)
+    const { objectLock } = bucket.settings
+    const fault = objectLock === 'none' ? undefined : await probeLocks(bucket, objectLock, signal)
+    await cleanProbes(bucket, signal)
+    const lowered: LoweredCapability[] = []
+    const lower = (capability: LoweredCapability['capability'], reason: string) => lowered.push({ capability, reason })
+    if (!backendSha256) lower('backendSha256', 'the store takes bytes with a wrong SHA-256')
+    if (!createOnly.whole) lower('createOnly', 'the store ignores If-None-Match')
+    else if (!createOnly.inParts) lower('createOnly', 'the store ignores If-None-Match of uploads in parts')
+    if (fault !== undefined) lower('objectLock', fault)
+    return { backendSha256, createOnly, lowered }
+  } catch (error) {
+    if (!isStorageError(error, 'out_of_space')) throw error
+    return unprobed(bucket, "it couldn't be tried, as the store is full")
+  }
+}
+
+function unprobed(bucket: Bucket, reason: string): Probed {
+  const lowered: LoweredCapability[] = [
+    { capability: 'backendSha256', reason },
+    { capability: 'createOnly', reason },
+  ]
+  if (bucket.settings.objectLock !== 'none') lowered.push({ capability: 'objectLock', reason })
+  return { backendSha256: false, createOnly: { whole: false, inParts: false }, lowered }
+}
 
 export async function isVersioned(bucket: Bucket, signal?: AbortSignal): Promise<boolean> {
   const command = new GetBucketVersioningCommand({ Bucket: bucket.settings.bucket })
@@ -26,7 +67,7 @@ export async function isVersioned(bucket: Bucket, signal?: AbortSignal): Promise
 }
 
 /** Whether the store refuses a body that doesn't have the SHA-256 that was announced. */
-export async function probeSha256(bucket: Bucket, signal?: AbortSignal): Promise<boolean> {
+async function probeSha256(bucket: Bucket, signal?: AbortSignal): Promise<boolean> {
   const at = bucket.at(`${PROBES}sha256-${randomUUID()}`)
   const command = announcingSha256(new PutObjectCommand({ ...at, Body: Buffer.from('probe') }), 'f'.repeat(64))
   return isRefused(
@@ -43,7 +84,7 @@ export interface CreateOnly {
 }
 
 /** Whether `If-None-Match: *` is honoured, for an object in one request and for one in parts. */
-export async function probeCreateOnly(bucket: Bucket, signal?: AbortSignal): Promise<CreateOnly> {
+async function probeCreateOnly(bucket: Bucket, signal?: AbortSignal): Promise<CreateOnly> {
   const at = bucket.at(`${PROBES}create-${randomUUID()}`)
   const call = { signal, what: 'probe' }
   const once = { ...at, Body: Buffer.from('probe'), IfNoneMatch: '*' }
@@ -87,7 +128,7 @@ async function isRefused(sending: Promise<unknown>, ...codes: StorageErrorCode[]
 }
 
 /** Removes what earlier probes left; one that is still locked stays until a later time. */
-export async function cleanProbes(bucket: Bucket, signal?: AbortSignal): Promise<void> {
+async function cleanProbes(bucket: Bucket, signal?: AbortSignal): Promise<void> {
   const { Bucket, Key } = bucket.at(PROBES)
   const page = await bucket.send(new ListObjectVersionsCommand({ Bucket, Prefix: Key, MaxKeys: CLEANED_MAX }), {
     signal,

@@ -1,9 +1,12 @@
+import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { after, before, describe } from 'node:test'
+import { after, before, describe, test } from 'node:test'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import { skipUnless } from '../../test/support/host.ts'
 import { type Gateway, rgwInstalled, startGateway } from '../../test/support/rgw.ts'
 import { conformance } from '../conformance/conformance.ts'
+import { rejectsWith, someBytes } from '../conformance/fixture.ts'
+import { bytesSource } from '../contract/read-source.ts'
 import type { S3Options } from './options.ts'
 import { s3Store } from './s3.ts'
 
@@ -54,4 +57,15 @@ describe('s3 on Ceph', { skip: skipUnless(rgwInstalled, 'Ceph is not installed')
   const suite = { largeBytes: 10 * MIB + 17, listedObjects: 1_100 }
   conformance('s3, plain bucket', onNewBucket(false, { prefix: 'archive/' }), suite)
   conformance('s3, lock bucket', onNewBucket(true, { objectLock: 'compliance' }), { largeBytes: 5 * MIB + 17 })
+
+  test("a lock doesn't bind whoever owns the cluster, and what he removes is missed", async () => {
+    const bucket = await newBucket(true)
+    const store = s3Store(options(bucket, { objectLock: 'compliance' }))
+    await store.open()
+    const lockUntil = new Date(Date.now() + 60_000)
+    const { version = '' } = await store.put('locked', bytesSource(someBytes(10)), { lockUntil })
+    assert.notEqual(version, '')
+    await gateway.admin('object', 'rm', `--bucket=${bucket}`, '--object=locked', `--object-version=${version}`)
+    await rejectsWith('not_found', store.stat('locked'))
+  })
 })

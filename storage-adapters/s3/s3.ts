@@ -21,7 +21,7 @@ import type {
   PutReceipt,
   StorageAdapter,
 } from '../contract/adapter.ts'
-import type { Capabilities, LoweredCapability } from '../contract/capabilities.ts'
+import type { Capabilities } from '../contract/capabilities.ts'
 import { isStorageError, StorageError, throwIfAborted } from '../contract/errors.ts'
 import { checkKey, checkPrefix, isKey } from '../contract/keys.ts'
 import { type Permit, permits } from '../contract/permit.ts'
@@ -29,18 +29,9 @@ import { resolveRange } from '../contract/range.ts'
 import type { Source } from '../contract/source.ts'
 import { ResponseBody } from './body.ts'
 import { Bucket, statOf } from './bucket.ts'
-import { probeLocks } from './canary.ts'
 import { extend, lockOf, setLegalHold } from './locks.ts'
 import { OBJECT_BYTES_MAX, type S3Options, settingsOf } from './options.ts'
-import {
-  type CreateOnly,
-  capacityOf,
-  cleanProbes,
-  cleanUploads,
-  isVersioned,
-  probeCreateOnly,
-  probeSha256,
-} from './probe.ts'
+import { type CreateOnly, capacityOf, cleanUploads, isVersioned, probe } from './probe.ts'
 import { AlreadyThere, isInParts, uploadInParts, uploadWhole } from './upload.ts'
 import { removeObject, removeVersions } from './versions.ts'
 
@@ -81,39 +72,29 @@ export class S3Store implements StorageAdapter, CapacityAware {
 
   async open(signal?: AbortSignal): Promise<void> {
     const { bucket } = this
-    const { objectLock, requestsMax, staleUploadMs } = bucket.settings
+    const { objectLock, readOnly, staleUploadMs } = bucket.settings
     await this.#checkBucket(signal)
     const capacity = (await capacityOf(bucket, signal)) !== undefined
     this.#versioned = await isVersioned(bucket, signal)
-    const backendSha256 = await probeSha256(bucket, signal)
-    this.#createOnly = await probeCreateOnly(bucket, signal)
-    const { whole, inParts } = this.#createOnly
-    const fault = objectLock === 'none' ? undefined : await probeLocks(bucket, objectLock, signal)
-    await cleanProbes(bucket, signal)
-    await cleanUploads(bucket, new Date(Date.now() - staleUploadMs), signal)
-    const lowered: LoweredCapability[] = []
-    if (!backendSha256)
-      lowered.push({ capability: 'backendSha256', reason: 'the store takes bytes with a wrong SHA-256' })
-    if (!whole) lowered.push({ capability: 'createOnly', reason: 'the store ignores If-None-Match' })
-    else if (!inParts)
-      lowered.push({ capability: 'createOnly', reason: 'the store ignores If-None-Match of uploads in parts' })
+    const found = await probe(bucket, signal)
+    if (!readOnly) await cleanUploads(bucket, new Date(Date.now() - staleUploadMs), signal)
+    this.#createOnly = found.createOnly
+    const { whole, inParts } = found.createOnly
+    const lowered = [...found.lowered]
     if (!capacity) lowered.push({ capability: 'capacity', reason: 'the store tells neither its size nor a quota' })
-    if (fault !== undefined) lowered.push({ capability: 'objectLock', reason: fault })
     this.#capabilities = Object.freeze({
-      rangeRead: true,
+      ...this.#capabilities,
       createOnly: whole && inParts ? 'native' : 'none',
-      objectLock: fault === undefined ? objectLock : 'none',
+      objectLock: lowered.some(({ capability }) => capability === 'objectLock') ? 'none' : objectLock,
       capacity,
-      recall: false,
-      backendSha256,
-      objectBytesMax: OBJECT_BYTES_MAX,
-      requestsMax,
+      backendSha256: found.backendSha256,
       lowered,
     })
   }
 
   async put(key: string, source: Source, { lockUntil, signal }: PutOptions = {}): Promise<PutReceipt> {
     checkKey(key)
+    this.#checkWritable()
     this.#checkPossible(source, lockUntil)
     const upload = await this.#uploadUnlessThere(key, source, signal)
     const { objectLock } = this.bucket.settings
@@ -127,6 +108,11 @@ export class S3Store implements StorageAdapter, CapacityAware {
       ...(upload?.version !== undefined && { version: upload.version }),
       ...(lock?.until && { lockedUntil: lock.until }),
     }
+  }
+
+  #checkWritable(): void {
+    if (!this.bucket.settings.readOnly) return
+    throw new StorageError('permission_denied', `${this.id} is open for reading only`)
   }
 
   #checkPossible({ sizeBytes }: Source, lockUntil: Date | undefined): void {
@@ -286,6 +272,7 @@ export class S3Store implements StorageAdapter, CapacityAware {
     checkKey(key)
     throwIfAborted(signal)
     if (!permits(permit, key)) throw new StorageError('permission_denied', `${this.id}: no permit for ${key}`)
+    this.#checkWritable()
     await (this.#versioned ? removeVersions : removeObject)(this.bucket, key, permit, signal)
   }
 

@@ -1,3 +1,5 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
 import { conformance } from '../conformance/conformance.ts'
 import { type MemoryOptions, memoryStore } from '../memory/memory.ts'
 import { circuitBreaker } from './circuit-breaker.ts'
@@ -37,3 +39,12 @@ conformance(
   },
   { lockMs: 1_000 },
 )
+
+test('a wrapped store has the name and the capabilities of the inner one, as they are now', async () => {
+  const inner = memoryStore({ id: 'shelf', objectLock: 'governance', requestsMax: 100 })
+  const store = metrics(verifyRead(retry(circuitBreaker(limit(fault(inner), { requestsMax: 7 })))), () => undefined)
+  assert.equal(store.id, 'shelf')
+  assert.deepEqual(store.capabilities, { ...inner.capabilities, requestsMax: 7 })
+  Object.assign(inner, { capabilities: { ...inner.capabilities, objectLock: 'none' } })
+  assert.equal(store.capabilities.objectLock, 'none', 'a label that was lost is still shown')
+})
