@@ -93,6 +93,15 @@ export function getTests(suite: Suite): void {
       }
     })
 
+    test('a body may fail before anybody reads it, and tells who reads it then', async () => {
+      const key = await suite.stored(someBytes(suite.largeBytes))
+      const controller = new AbortController()
+      const { body } = await suite.open(key, { signal: controller.signal })
+      controller.abort()
+      await delay(20)
+      await rejectsWith('aborted', readAll(body))
+    })
+
     test('a reader that gives up is told so by the body', async () => {
       const key = await suite.stored(someBytes(suite.largeBytes))
       const controller = new AbortController()

@@ -25,7 +25,10 @@ export interface StorageAdapter {
    */
   open(signal?: AbortSignal): Promise<void>
   put(key: string, source: Source, options?: PutOptions): Promise<PutReceipt>
-  /** The body must be read to its end or destroyed. */
+  /**
+   * The body must be read to its end or destroyed. One that fails before anybody reads it waits with its error for the
+   * reader; it doesn't end the process.
+   */
   get(key: string, options?: GetOptions): Promise<OpenObject>
   /** Throws `not_found`. */
   stat(key: string, signal?: AbortSignal): Promise<ObjectStat>

@@ -23,6 +23,8 @@ class ChunkBody extends Readable {
 
   constructor(chunks: AsyncIterator<Buffer> | Iterator<Buffer>, { release, signal }: BodyOptions) {
     super({ highWaterMark: 0 })
+    // It may fail before anybody reads, which must not end the process; whoever reads then meets the error.
+    this.on('error', () => undefined)
     this.#chunks = chunks
     const abort = () => this.destroy(new StorageError('aborted', 'the caller gave up', { cause: signal?.reason }))
     this.#release = () => {

@@ -27,6 +27,8 @@ export class FileBody extends Readable {
 
   constructor(file: FileHandle, { start, end }: ByteRange, label: string, signal?: AbortSignal) {
     super({ highWaterMark: READ_BYTES })
+    // It may fail before anybody reads, which must not end the process; whoever reads then meets the error.
+    this.on('error', () => undefined)
     this.#file = file
     this.#label = label
     this.#at = start

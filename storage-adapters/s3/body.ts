@@ -23,6 +23,8 @@ export class ResponseBody extends Readable {
 
   constructor(response: Readable, limits: BodyLimits) {
     super({ highWaterMark: AHEAD_BYTES })
+    // It may fail before anybody reads, which must not end the process; whoever reads then meets the error.
+    this.on('error', () => undefined)
     const { signal, idleMs, what } = limits
     this.#response = response
     this.#limits = limits
