@@ -1,0 +1,58 @@
+/** What JSON can say (RFC 8259). A member that is undefined is left out, as JSON.stringify does. */
+export type Json = null | boolean | number | string | readonly Json[] | JsonObject
+export interface JsonObject {
+  readonly [key: string]: Json | undefined
+}
+
+const DEPTH_MAX = 16
+/** Plain ASCII, so that every language sorts keys the same way and none needs to be escaped. */
+const KEY = /^[A-Za-z0-9][\w.:/-]{0,127}$/
+const LONE_SURROGATE = /\p{Surrogate}/u
+
+/**
+ * The one text of a JSON value: no white space, keys sorted, strings escaped as JSON.stringify does, numbers only safe
+ * integers in decimal. It is RFC 8785 (JCS), with everything left out in which implementations of it differ.
+ * Throws RangeError for whatever else there is: fractions, dates, buffers, lone surrogates, keys that `KEY` doesn't fit.
+ */
+export function canonical(value: unknown): string {
+  return encode(value, 0)
+}
+
+function encode(value: unknown, depth: number): string {
+  if (depth > DEPTH_MAX) throw new RangeError(`nested more than ${DEPTH_MAX} deep`)
+  switch (typeof value) {
+    case 'string':
+      if (LONE_SURROGATE.test(value)) throw new RangeError('a string with half a surrogate pair')
+      return JSON.stringify(value)
+    case 'number':
+      if (!Number.isSafeInteger(value)) throw new RangeError(`${value} is no safe integer`)
+      return String(value)
+    case 'boolean':
+      return String(value)
+    case 'object':
+      if (value === null) return 'null'
+      return Array.isArray(value) ? encodeArray(value, depth) : encodeObject(value, depth)
+    default:
+      throw new RangeError(`JSON has no ${typeof value}`)
+  }
+}
+
+function encodeArray(values: readonly unknown[], depth: number): string {
+  // Array.from, because map would leave holes as they are.
+  return `[${Array.from(values, (value) => encode(value, depth + 1)).join(',')}]`
+}
+
+function encodeObject(object: object, depth: number): string {
+  const prototype = Object.getPrototypeOf(object)
+  if (prototype !== null && prototype !== Object.prototype) {
+    throw new RangeError(`JSON has no ${prototype.constructor?.name ?? 'such object'}`)
+  }
+  const members: string[] = []
+  for (const key of Object.keys(object).sort()) {
+    const value = (object as Record<string, unknown>)[key]
+    if (value === undefined) continue
+    if (!KEY.test(key)) throw new RangeError(`the key ${JSON.stringify(key)} doesn't fit ${KEY.source}`)
+    members.push(`"${key}":${encode(value, depth + 1)}`)
+  }
+  return `{${members.join(',')}}`
+}
