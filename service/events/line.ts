@@ -1,7 +1,6 @@
 import { isUtf8 } from 'node:buffer'
-import { createHash, hash as digest } from 'node:crypto'
-import { z } from 'zod'
-import { canonical } from './canonical.ts'
+import { hash as digest } from 'node:crypto'
+import { canonical, isCanonical } from './canonical.ts'
 import { type Event, GENESIS, type Head, type NewEvent } from './event.ts'
 
 /** With its newline. Whoever reads a log needs no more memory than this for a line. */
@@ -29,29 +28,48 @@ const AT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.]\d{3}Z$/
 
 export const isHash = (text: string): boolean => HASH.test(text)
 
-const text = z.string().max(256)
-const given = {
-  actor: z.strictObject({ from: text, name: text, role: text }),
-  data: z.record(z.string(), z.unknown()),
-  kind: z.string().max(64).regex(KIND),
-  subject: z.record(z.string(), text.optional()),
+const TEXT_MAX = 256
+
+export interface Origin {
+  site: string
+  generation: string
 }
-const origin = { site: z.string().regex(NAME), generation: z.string().regex(NAME) }
-const originSchema = z.strictObject(origin)
-const givenSchema = z.strictObject(given)
-const eventSchema = z.strictObject({
-  ...given,
-  ...origin,
-  at: z.string().regex(AT),
-  hash: z.string().regex(HASH),
-  prev: z.string().regex(HASH),
-  seq: z.int().min(1),
-})
 
-export type Origin = z.output<typeof originSchema>
+/** Throws RangeError when site or generation can't be names. */
+export function assertOrigin({ site, generation }: Origin): void {
+  if (!NAME.test(site) || !NAME.test(generation)) {
+    throw new RangeError(`site ${JSON.stringify(site)} or generation ${JSON.stringify(generation)} is no name`)
+  }
+}
 
-/** Throws when site or generation can't be names. */
-export const assertOrigin = (value: Origin): void => void originSchema.parse(value)
+const isText = (value: unknown): boolean => typeof value === 'string' && value.length <= TEXT_MAX
+const isObject = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+const fits = (pattern: RegExp) => (value: unknown) => typeof value === 'string' && pattern.test(value)
+
+/** The members of an event in the order of their keys, and what each must be. */
+const MEMBERS: Record<keyof Event, (value: unknown) => boolean> = {
+  actor: (value) =>
+    isObject(value) && Object.keys(value).sort().join() === 'from,name,role' && Object.values(value).every(isText),
+  at: fits(AT),
+  data: isObject,
+  generation: fits(NAME),
+  hash: fits(HASH),
+  kind: fits(KIND),
+  prev: fits(HASH),
+  seq: (value) => Number.isSafeInteger(value) && (value as number) > 0,
+  site: fits(NAME),
+  subject: (value) => isObject(value) && Object.values(value).every((one) => one === undefined || isText(one)),
+}
+const NAMES = Object.keys(MEMBERS) as (keyof Event)[]
+const ALL_NAMES = NAMES.join()
+
+/** Why a value is no event; undefined when it is one. Its keys must be in order. */
+function flaw(value: unknown): string | undefined {
+  if (!isObject(value) || Object.keys(value).join() !== ALL_NAMES) return `its members are not ${ALL_NAMES}`
+  const wrong = NAMES.find((name) => !MEMBERS[name]((value as Event)[name]))
+  return wrong && `${wrong} is not what it must be`
+}
 
 /** A line of which only number and hashes are missing: those depend on what is written before it. */
 export interface Draft {
@@ -64,10 +82,10 @@ export interface Draft {
 
 const HASHES_AND_SEQ_BYTES = 3 * 64
 
-/** Encodes an event. Throws RangeError, or ZodError, when it can't be one. */
-export function draft(event: NewEvent, { site, generation }: Origin, at: string): Draft {
-  givenSchema.parse(event)
-  const { actor, subject, kind, data } = event
+/** Encodes an event. Throws RangeError when it can't be one. */
+export function draft({ actor, subject, kind, data }: NewEvent, { site, generation }: Origin, at: string): Draft {
+  const wrong = flaw({ actor, at, data, generation, hash: GENESIS, kind, prev: GENESIS, seq: 1, site, subject })
+  if (wrong) throw new RangeError(`no event: ${wrong}`)
   const beforeHash = `{"actor":${canonical(actor)},"at":"${at}","data":${canonical(data)},"generation":"${generation}",`
   const beforePrev = `"kind":"${kind}","prev":"`
   const afterSeq = `,"site":"${site}","subject":${canonical(subject)}}`
@@ -91,37 +109,24 @@ export function finish({ beforeHash, beforePrev, afterSeq }: Draft, prev: Head):
  */
 export function decodeLine(line: Buffer): Event {
   if (!isUtf8(line)) throw new LineFault('altered', 'it is not UTF-8')
-  const written = line.toString('utf8')
-  const event = parse(written)
-  if (canonicalOr(event) !== written) throw new LineFault('altered', 'it is not canonical JSON')
-  const member = `"hash":"${event.hash}",`
-  const at = line.indexOf(member)
-  const own = createHash('sha256')
-    .update(line.subarray(0, at))
-    .update(line.subarray(at + member.length))
-    .digest('hex')
-  if (own !== event.hash) throw new LineFault('altered', `its hash says ${event.hash}, its content gives ${own}`)
-  return event
+  const text = line.toString('utf8')
+  const event = parse(text)
+  if (!isCanonical(text, event)) throw new LineFault('altered', 'it is not canonical JSON')
+  const wrong = flaw(event)
+  if (wrong) throw new LineFault('altered', `it is no event: ${wrong}`)
+  const { hash } = event as Event
+  const member = `"hash":"${hash}",`
+  const at = text.indexOf(member)
+  const own = digest('sha256', text.slice(0, at) + text.slice(at + member.length), 'hex')
+  if (own !== hash) throw new LineFault('altered', `its hash says ${hash}, its content gives ${own}`)
+  return event as Event
 }
 
-function parse(written: string): Event {
-  let value: unknown
+function parse(text: string): unknown {
   try {
-    value = JSON.parse(written)
+    return JSON.parse(text)
   } catch {
     throw new LineFault('altered', 'it is not JSON')
-  }
-  const { success, data, error } = eventSchema.safeParse(value)
-  if (success) return data as Event
-  const [issue] = error.issues
-  throw new LineFault('altered', `it is no event: ${issue?.path.join('.')}: ${issue?.message}`)
-}
-
-function canonicalOr(event: Event): string | undefined {
-  try {
-    return canonical(event)
-  } catch {
-    return undefined
   }
 }
 

@@ -1,7 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { ArchiveError } from '../errors.ts'
 import type { Event } from './event.ts'
-import { segmentName, segmentPath } from './files.ts'
+import { dropEmptyEnd, listFiles, segmentName, segmentPath } from './files.ts'
 import { ChainCheck, decodeLine, LINE_BYTES_MAX } from './line.ts'
 
 export interface Line {
@@ -152,13 +152,22 @@ export async function* readEvents(
       throw unreadable(`${segmentName(first)}: after event ${done}: ${(error as Error).message}`, error)
     }
   }
-  if (done < last) throw unreadable(`events ${done + 1} to ${last} are missing`)
+  if (done < last && Number.isFinite(last)) throw unreadable(`events ${done + 1} to ${last} are missing`)
+}
+
+/**
+ * All events after a number, of files alone. A line that has no end yet ends it: a node may be writing it. Throws
+ * ArchiveError `storage_failed`.
+ */
+export async function* readLog(folder: string, after: number): AsyncGenerator<Event[]> {
+  const segments = await dropEmptyEnd(folder, (await listFiles(folder)).segments)
+  yield* readEvents(folder, segments, { after, last: Number.POSITIVE_INFINITY })
 }
 
 function take(lines: readonly Line[], check: ChainCheck, last: number): Event[] {
   const events: Event[] = []
   for (const line of lines) {
-    if ((check.head?.seq ?? 0) >= last) break
+    if ((check.head?.seq ?? 0) >= last || !line.whole) break
     events.push(check.accept(line.bytes))
   }
   return events
