@@ -90,8 +90,8 @@ export async function readFully(file: FileHandle, start: number, end: number): P
 const SEEK_BYTES_MIN = 64 * 1024
 
 /**
- * The offset of a line at or before the one that follows event `after`, by halving the file: a few reads, no index.
- * Throws LineFault where a line that it looks at is damaged.
+ * The offset of a line at or before the one that follows event `after`, by halving the file: a few reads, no index. What
+ * is damaged counts as lying behind, so that everything before the first damage is found.
  */
 async function seek(path: string, after: number): Promise<number> {
   const file = await open(path, 'r')
@@ -101,12 +101,21 @@ async function seek(path: string, after: number): Promise<number> {
     while (high - low > SEEK_BYTES_MIN) {
       const middle = low + Math.floor((high - low) / 2)
       const line = await firstLineBehind(file, middle)
-      if (line && decodeLine(line.bytes).seq <= after) low = line.offset
+      if (line && (seqOf(line) ?? Number.POSITIVE_INFINITY) <= after) low = line.offset
       else high = middle
     }
     return low
   } finally {
     await file.close()
+  }
+}
+
+/** The number of a line's event; undefined for a line that is damaged. */
+export function seqOf({ bytes }: Line): number | undefined {
+  try {
+    return decodeLine(bytes).seq
+  } catch {
+    return undefined
   }
 }
 
