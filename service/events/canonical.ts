@@ -15,13 +15,9 @@ const LONE_SURROGATE = /\p{Surrogate}/u
 /**
  * The one text of a JSON value: no white space, keys sorted, strings escaped as JSON.stringify does, numbers only safe
  * integers in decimal. It is RFC 8785 (JCS), with everything left out in which implementations of it differ.
- * Throws RangeError for whatever else there is: fractions, dates, buffers, lone surrogates, keys that `KEY` doesn't fit.
+ * `depth` says how deep in the whole the value is. Throws RangeError for whatever else there is: fractions, dates, buffers, lone surrogates, keys that `KEY` doesn't fit.
  */
-export function canonical(value: unknown): string {
-  return encode(value, 0)
-}
-
-function encode(value: unknown, depth: number): string {
+export function canonical(value: unknown, depth = 0): string {
   if (depth > DEPTH_MAX) throw new RangeError(`nested more than ${DEPTH_MAX} deep`)
   switch (typeof value) {
     case 'string':
@@ -42,7 +38,7 @@ function encode(value: unknown, depth: number): string {
 
 function encodeArray(values: readonly unknown[], depth: number): string {
   // Array.from, because map would leave holes as they are.
-  return `[${Array.from(values, (value) => encode(value, depth + 1)).join(',')}]`
+  return `[${Array.from(values, (value) => canonical(value, depth + 1)).join(',')}]`
 }
 
 function encodeObject(object: object, depth: number): string {
@@ -55,7 +51,7 @@ function encodeObject(object: object, depth: number): string {
     const value = (object as Record<string, unknown>)[key]
     if (value === undefined) continue
     if (!KEY.test(key)) throw new RangeError(`the key ${JSON.stringify(key)} doesn't fit ${KEY.source}`)
-    members.push(`"${key}":${encode(value, depth + 1)}`)
+    members.push(`"${key}":${canonical(value, depth + 1)}`)
   }
   return `{${members.join(',')}}`
 }

@@ -59,17 +59,24 @@ export class Chain {
 
   /**
    * Segments of earlier runs are never appended to again. Where the log is damaged, or isn't the one that is known, it
-   * opens all the same, for reading: `trouble` says why.
+   * opens all the same, for reading: `trouble` says why. Throws when files can't be read, or its end can't be synced.
    */
   static async open(options: ChainOptions): Promise<Chain> {
     await makeFolder(options.folder)
     const chain = new Chain(options, await recover(options.folder, options.site))
-    const { known } = options
-    if (known && !(await chain.has(known))) {
-      const { seq, hash } = chain.head
-      chain.#trouble ??= `the event log (up to ${seq}, ${hash}) lacks event ${known.seq} with hash ${known.hash}: it was cut, is an old copy or another's`
-    }
+    if (options.known) chain.#trouble ??= await chain.#lack(options.known)
     return chain
+  }
+
+  async #lack(known: Head): Promise<string | undefined> {
+    try {
+      if (await this.has(known)) return undefined
+    } catch (error) {
+      if (!(error instanceof ArchiveError)) throw error
+      return error.message
+    }
+    const { seq, hash } = this.head
+    return `the event log (up to ${seq}, ${hash}) lacks event ${known.seq} with hash ${known.hash}: it was cut, is an old copy or another's`
   }
 
   get head(): Head {
@@ -79,6 +86,11 @@ export class Chain {
   /** Why nothing can be appended; undefined when all is well. */
   get trouble(): string | undefined {
     return this.#trouble
+  }
+
+  /** Files that are never written to again, in order: each is followed by one that holds its head. */
+  get sealed(): string[] {
+    return this.#segments.slice(0, -1).map((first) => segmentPath(this.folder, first))
   }
 
   /** Throws ArchiveError `unavailable`. */

@@ -86,9 +86,9 @@ const HASHES_AND_SEQ_BYTES = 3 * 64
 export function draft({ actor, subject, kind, data }: NewEvent, { site, generation }: Origin, at: string): Draft {
   const wrong = flaw({ actor, at, data, generation, hash: GENESIS, kind, prev: GENESIS, seq: 1, site, subject })
   if (wrong) throw new RangeError(`no event: ${wrong}`)
-  const beforeHash = `{"actor":${canonical(actor)},"at":"${at}","data":${canonical(data)},"generation":"${generation}",`
+  const beforeHash = `{"actor":${canonical(actor, 1)},"at":"${at}","data":${canonical(data, 1)},"generation":"${generation}",`
   const beforePrev = `"kind":"${kind}","prev":"`
-  const afterSeq = `,"site":"${site}","subject":${canonical(subject)}}`
+  const afterSeq = `,"site":"${site}","subject":${canonical(subject, 1)}}`
   const sizeBytes = Buffer.byteLength(beforeHash + beforePrev + afterSeq) + HASHES_AND_SEQ_BYTES
   if (sizeBytes > LINE_BYTES_MAX)
     throw new RangeError(`an event of ${sizeBytes} bytes is larger than ${LINE_BYTES_MAX}`)
@@ -120,6 +120,15 @@ export function decodeLine(line: Buffer): Event {
   const own = digest('sha256', text.slice(0, at) + text.slice(at + member.length), 'hex')
   if (own !== hash) throw new LineFault('altered', `its hash says ${hash}, its content gives ${own}`)
   return event as Event
+}
+
+/** Undefined for a line that is damaged. */
+export function decodeOr(line: Buffer): Event | undefined {
+  try {
+    return decodeLine(line)
+  } catch {
+    return undefined
+  }
 }
 
 function parse(text: string): unknown {

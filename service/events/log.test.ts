@@ -17,7 +17,7 @@ import {
 import { intercept } from '../../test/property/file-handle.ts'
 import { tempDir } from '../../test/support/host.ts'
 import { isArchiveError } from '../errors.ts'
-import { canonical } from './canonical.ts'
+import { canonical, type Json } from './canonical.ts'
 import { type Event, GENESIS, SYSTEM } from './event.ts'
 import { type KnownEvent, known } from './kinds.ts'
 import { verifyLog } from './verify.ts'
@@ -118,11 +118,16 @@ describe('event log', () => {
     assert.deepEqual(before, ['0000000001.jsonl', '0000000004.jsonl', '0000000007.jsonl'])
     const sealed = before.map((name) => readFileSync(join(folder, name), 'utf8'))
     const log = await openLog(folder)
+    assert.deepEqual(
+      log.sealed,
+      before.slice(0, 2).map((name) => join(folder, name)),
+    )
     assert.equal(log.trouble, undefined)
     assert.deepEqual(log.head, heads.at(-1))
     assert.deepEqual(segmentsIn(folder), before, 'a start alone writes nothing')
     await log.append(stored(9))
     assert.deepEqual((await eventsOf(log)).map(numberOf), [1, 2, 3, 4, 5, 6, 7, 8, 9])
+    assert.equal(log.sealed.length, 3)
     await log.close()
     assert.deepEqual(segmentsIn(folder), [...before, '0000000009.jsonl'])
     assert.deepEqual(
@@ -199,6 +204,26 @@ describe('event log', () => {
     await log.close()
     await assert.rejects(log.append(good), (error) => isArchiveError(error, 'unavailable'))
     for (const site of ['../x', '', 'a b']) await assert.rejects(openLog(folder, { site }), RangeError)
+  })
+
+  test('whatever it takes it gives back, however deep', async () => {
+    const log = await openLog(tempDir('events'))
+    const taken: unknown[] = []
+    for (let depth = 8; depth < 20; depth++) {
+      const inputs = { x: Array.from({ length: depth }).reduce((inner) => [inner], depth as Json) as Json }
+      const data = { rule: 'r', policy: 'p', inputs }
+      await log.append({ kind: 'retention.decided', actor: SYSTEM, subject: {}, data }).then(
+        () => taken.push(inputs),
+        (error) => assert.ok(error instanceof RangeError),
+      )
+    }
+    assert.ok(taken.length > 2 && taken.length < 10)
+    const events = await eventsOf(log)
+    assert.deepEqual(
+      events.map(({ data }) => data.inputs),
+      taken,
+    )
+    await log.close()
   })
 
   test('members that are undefined are left out', async () => {

@@ -4,6 +4,7 @@ import { Chain, type ChainOptions } from './chain.ts'
 import type { Head, NewEvent } from './event.ts'
 import { assertKnown, type KnownEvent } from './kinds.ts'
 import { assertOrigin, type Draft, draft, finish } from './line.ts'
+import type { RecordEvents } from './ports.ts'
 import { BATCH_BYTES_MAX } from './recover.ts'
 import { ChainView } from './view.ts'
 
@@ -25,7 +26,7 @@ const QUEUE_BYTES_MAX = 64 * 1024 * 1024
  * The site's event log: what happened, in one order, each event chained to the one before by its hash, and durable when
  * `append` resolves. Nothing in it is ever changed or removed. Group commit: while one batch is synced the next gathers.
  */
-export class EventLog extends ChainView {
+export class EventLog extends ChainView implements RecordEvents {
   readonly #generation: string
   #queue: Entry[] = []
   #queuedBytes = 0
@@ -37,19 +38,13 @@ export class EventLog extends ChainView {
     this.#generation = generation
   }
 
-  /** Opens for reading only where the log isn't as it should be: `trouble` says why. Throws when files can't be read. */
+  /** Opens for reading only where the log isn't as it should be: `trouble` says why. Throws as Chain.open does. */
   static async open(options: EventLogOptions): Promise<EventLog> {
     const { site, generation } = options
     assertOrigin({ site, generation })
     return new EventLog(await Chain.open(options), generation)
   }
 
-  /**
-   * Appends events one after the other; resolves with their places when all are durable. After a rejection none of them
-   * is in the log, unless it is EventOutcomeUnknown. A crash before may leave the first ones of a call, or all.
-   * Throws RangeError or ZodError for what isn't an event, ArchiveError `out_of_space`, `storage_failed`, `busy`,
-   * `unavailable`.
-   */
   async append(...events: readonly KnownEvent[]): Promise<Head[]> {
     if (this.#closed) throw new ArchiveError('unavailable', 'the event log is closed')
     this.chain.assertWritable()

@@ -2,7 +2,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { ArchiveError } from '../errors.ts'
 import type { Event } from './event.ts'
 import { dropEmptyEnd, listFiles, segmentName, segmentPath } from './files.ts'
-import { ChainCheck, decodeLine, LINE_BYTES_MAX } from './line.ts'
+import { ChainCheck, decodeOr, LINE_BYTES_MAX } from './line.ts'
 
 export interface Line {
   /** Without its newline. */
@@ -101,21 +101,12 @@ async function seek(path: string, after: number): Promise<number> {
     while (high - low > SEEK_BYTES_MIN) {
       const middle = low + Math.floor((high - low) / 2)
       const line = await firstLineBehind(file, middle)
-      if (line && (seqOf(line) ?? Number.POSITIVE_INFINITY) <= after) low = line.offset
+      if (line && (decodeOr(line.bytes)?.seq ?? Number.POSITIVE_INFINITY) <= after) low = line.offset
       else high = middle
     }
     return low
   } finally {
     await file.close()
-  }
-}
-
-/** The number of a line's event; undefined for a line that is damaged. */
-export function seqOf({ bytes }: Line): number | undefined {
-  try {
-    return decodeLine(bytes).seq
-  } catch {
-    return undefined
   }
 }
 

@@ -152,7 +152,7 @@ describe('event log that was damaged', () => {
     const [, middle = ''] = segmentsIn(folder).map((name) => join(folder, name))
     const bytes = readFileSync(middle)
     truncateSync(middle, bytes.length - 5)
-    await assertTrouble(folder, /does not end with a whole line/)
+    await assertTrouble(folder, /does not end with an event/)
     truncateSync(middle, bytes.indexOf(0x0a) + 1)
     await assertTrouble(folder, /follows event 4/)
     rmSync(middle)

@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 import { syncFolder } from '../sync-folder.ts'
 import { EMPTY, type Head } from './event.ts'
 import { dropEmptyEnd, listFiles, segmentName, segmentPath } from './files.ts'
-import { ChainCheck, decodeLine, LineFault } from './line.ts'
+import { ChainCheck, decodeOr, LineFault } from './line.ts'
 import { lastLine, linesOf, readFully } from './read.ts'
 
 /**
@@ -17,8 +17,6 @@ export interface Recovered {
   /** Numbers of the segments' first events, ascending. */
   segments: number[]
   head: Head
-  /** Of the last event. */
-  site: string | undefined
   /** Why nothing may be appended; undefined when all is well. */
   trouble: string | undefined
   /** The file into which a torn tail was moved. */
@@ -29,14 +27,14 @@ export interface Recovered {
  * Finds a log's head and makes its end durable. Only the last segment is read in full, and the line before it; `firn
  * events verify` reads all. A torn tail is set aside; anything else that doesn't fit is trouble, and is left as it is.
  */
-export async function recover(folder: string, site?: string): Promise<Recovered> {
+export async function recover(folder: string, site: string): Promise<Recovered> {
   const segments = await dropEmptyEnd(folder, (await listFiles(folder)).segments)
-  const found: Recovered = { segments, head: EMPTY, site, trouble: undefined, setAside: undefined }
+  const found: Recovered = { segments, head: EMPTY, trouble: undefined, setAside: undefined }
   const first = segments.at(-1)
   if (first === undefined) return found
   try {
     found.head = await headBefore(folder, segments)
-    await followLast(folder, first, found)
+    await followLast(folder, first, site, found)
   } catch (error) {
     if (!(error instanceof LineFault)) throw error
     found.trouble = `${error.message}; \`firn events verify\` tells more`
@@ -49,24 +47,24 @@ async function headBefore(folder: string, segments: readonly number[]): Promise<
   const before = segments.at(-2)
   if (before === undefined) return EMPTY
   const line = await lastLine(segmentPath(folder, before))
-  if (!line) throw new LineFault('truncated', `${segmentName(before)} does not end with a whole line`)
-  const { seq, hash } = decodeLine(line)
-  return { seq, hash }
+  const event = line && decodeOr(line)
+  if (!event) throw new LineFault('truncated', `${segmentName(before)} does not end with an event`)
+  return { seq: event.seq, hash: event.hash }
 }
 
-async function followLast(folder: string, first: number, found: Recovered): Promise<void> {
+async function followLast(folder: string, first: number, site: string, found: Recovered): Promise<void> {
   const path = segmentPath(folder, first)
   if (first !== found.head.seq + 1) {
     throw new LineFault('removed', `${segmentName(first)} follows event ${found.head.seq}`)
   }
-  const check = new ChainCheck(found.head, found.site)
+  const check = new ChainCheck(found.head, site)
   let end = 0
   try {
     for await (const lines of linesOf(path)) {
       for (const line of lines) {
         if (!line.whole) throw new LineFault('truncated', 'it does not end')
-        found.site = check.accept(line.bytes).site
-        found.head = check.head ?? found.head
+        const { seq, hash } = check.accept(line.bytes)
+        found.head = { seq, hash }
         end = line.offset + line.bytes.length + 1
       }
     }
@@ -106,16 +104,7 @@ function isTorn(tail: Buffer): boolean {
   if (pieces.length > 1 && !tail.includes(HOLE)) return false
   // The last piece may be an event that lacks nothing but its newline, but not one with another byte in place of it.
   const whole = [...pieces.slice(0, -1).map((piece) => Buffer.from(piece, 'latin1')), tail.subarray(0, -1)]
-  return !whole.some(isEvent)
-}
-
-function isEvent(line: Buffer): boolean {
-  try {
-    decodeLine(line)
-    return true
-  } catch {
-    return false
-  }
+  return !whole.some(decodeOr)
 }
 
 /**

@@ -2,8 +2,8 @@ import { join } from 'node:path'
 import { EMPTY, type Event, type Head } from './event.ts'
 import { dropEmptyEnd, listFiles, peerFolder, segmentName, segmentPath } from './files.ts'
 import { known } from './kinds.ts'
-import { ChainCheck, type Damage, LINE_BYTES_MAX, LineFault } from './line.ts'
-import { type Line, linesOf, readEvents, seqOf } from './read.ts'
+import { ChainCheck, type Damage, decodeOr, LINE_BYTES_MAX, LineFault } from './line.ts'
+import { type Line, linesOf, readEvents } from './read.ts'
 
 /** The first line of a log that isn't what it should be. */
 export interface Broken {
@@ -179,7 +179,7 @@ function accept(check: ChainCheck, lines: readonly Line[], index: number): Event
     const isLater =
       error instanceof LineFault &&
       error.damage === 'removed' &&
-      lines.slice(index).some((line) => seqOf(line) === wanted)
+      lines.slice(index).some((line) => decodeOr(line.bytes)?.seq === wanted)
     throw isLater ? new LineFault('reordered', `event ${wanted} should stand here, and comes later`) : error
   }
 }

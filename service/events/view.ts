@@ -37,12 +37,20 @@ export class ChainView {
     for await (const events of this.chain.readBatches(after, after + limit)) yield* events
   }
 
+  /** Files that are never written to again, in order: each is followed by one that holds its head. */
+  get sealed(): string[] {
+    return this.chain.sealed
+  }
+
   /** Whether this chain has exactly this event, and so all before it: what a peer remembers, compared. */
   has(head: Head): Promise<boolean> {
     return this.chain.has(head)
   }
 
-  /** Lines of the events after a number, as they are in the file, at most so many bytes: what a peer imports. */
+  /**
+   * Lines of the events after a number, as they are in the file: what a peer imports. At most so many bytes, but one line
+   * at least; nothing where there is no more.
+   */
   async lines(after: number, bytesMax = BATCH_BYTES_MAX): Promise<Buffer> {
     const lines: Buffer[] = []
     let bytes = 0
@@ -50,7 +58,7 @@ export class ChainView {
       for (const event of events) {
         // The canonical text is what was read: there is only one.
         const line = Buffer.from(`${canonical(event)}\n`)
-        if (bytes + line.length > bytesMax) return Buffer.concat(lines)
+        if (lines.length > 0 && bytes + line.length > bytesMax) return Buffer.concat(lines)
         lines.push(line)
         bytes += line.length
       }
