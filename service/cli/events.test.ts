@@ -80,11 +80,11 @@ describe('firn events', () => {
   test('list prints what is before the damage, and fails', async () => {
     const { files } = await made()
     const path = join(files, segmentsIn(files)[1] as string)
-    writeFileSync(path, readFileSync(path, 'utf8').replace('"sizeBytes":4', '"sizeBytes":6'))
+    writeFileSync(path, readFileSync(path, 'utf8').replace('"sizeBytes":5', '"sizeBytes":6'))
     const { code, stdout, stderr } = await firnCommand(['events', 'list', '--files', files])
     assert.equal(code, 1)
-    assert.match(stdout, /^3 /m)
-    assert.match(stderr, /0000000004[.]jsonl: after event 3/)
+    assert.match(stdout, /^4 /m)
+    assert.match(stderr, /0000000004[.]jsonl: after event 4/)
   })
 
   test('wrong usage is told from a broken log', async () => {

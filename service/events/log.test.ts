@@ -247,6 +247,16 @@ describe('event log', () => {
     await log.close()
   })
 
+  test('close finishes what was appended', async () => {
+    const folder = tempDir('events')
+    const log = await openLog(folder)
+    const appended = log.append(stored(1))
+    await log.close()
+    assert.equal(log.head.seq, 1)
+    assert.deepEqual(await appended, [log.head])
+    assert.equal(linesIn(folder).length, 1)
+  })
+
   test('a log that nobody wrote to is an empty one', async () => {
     const folder = join(tempDir('events'), 'events')
     const log = await openLog(folder)

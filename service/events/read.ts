@@ -140,12 +140,12 @@ export async function* readEvents(
     try {
       const from = done >= first ? await seek(segmentPath(folder, first), done) : 0
       for await (const lines of linesOf(segmentPath(folder, first), from)) {
-        const events = take(lines, check, last).filter(({ seq }) => seq > after)
-        const [next] = events
-        if (!next) continue
-        if (next.seq !== done + 1) throw new Error(`event ${next.seq} comes next`)
+        const { events, fault } = take(lines, check, { after, last })
+        const next = events[0]?.seq ?? done + 1
+        if (next !== done + 1) throw new Error(`event ${next} comes next`)
         done += events.length
-        yield events
+        if (events.length > 0) yield events
+        if (fault) throw fault
         if (done >= last) return
       }
     } catch (error) {
@@ -164,13 +164,19 @@ export async function* readLog(folder: string, after: number): AsyncGenerator<Ev
   yield* readEvents(folder, segments, { after, last: Number.POSITIVE_INFINITY })
 }
 
-function take(lines: readonly Line[], check: ChainCheck, last: number): Event[] {
+/** The events among some lines, and what is wrong with the line behind them, if anything is. */
+function take(lines: readonly Line[], check: ChainCheck, { after, last }: { after: number; last: number }) {
   const events: Event[] = []
-  for (const line of lines) {
-    if ((check.head?.seq ?? 0) >= last || !line.whole) break
-    events.push(check.accept(line.bytes))
+  try {
+    for (const line of lines) {
+      if ((check.head?.seq ?? 0) >= last || !line.whole) break
+      const event = check.accept(line.bytes)
+      if (event.seq > after) events.push(event)
+    }
+    return { events }
+  } catch (fault) {
+    return { events, fault }
   }
-  return events
 }
 
 function unreadable(message: string, cause?: unknown): ArchiveError {

@@ -12,7 +12,7 @@ import {
   stored,
   tornIn,
 } from '../../test/property/events.ts'
-import { intercept } from '../../test/property/file-handle.ts'
+import { failNth, intercept } from '../../test/property/file-handle.ts'
 import { tempDir } from '../../test/support/host.ts'
 import { isArchiveError } from '../errors.ts'
 import type { Head } from './event.ts'
@@ -28,6 +28,10 @@ async function threeEvents() {
   const path = join(folder, FIRST)
   return { folder, heads, path, bytes: readFileSync(path) }
 }
+
+/** Some places in so many bytes, among them the last ones. */
+const places = (bytes: number): number[] =>
+  Array.from({ length: bytes }, (_, at) => at).filter((at) => at % 37 === 0 || at > bytes - 5)
 
 /** Opens for reading only, and changes nothing. */
 async function assertTrouble(folder: string, pattern: RegExp, known?: Head): Promise<void> {
@@ -59,7 +63,7 @@ describe('event log after a crash', () => {
 
   test('cut at any byte: whole events stay, the piece of one is set aside', async () => {
     const { folder, path, bytes } = await threeEvents()
-    for (let at = 0; at <= bytes.length; at += at < bytes.length - 3 ? 41 : 1) {
+    for (const at of places(bytes.length + 1)) {
       for (const name of [...segmentsIn(folder), ...tornIn(folder)]) rmSync(join(folder, name))
       writeFileSync(path, bytes.subarray(0, at))
       const whole = bytes.subarray(0, at).filter((byte) => byte === 0x0a).length
@@ -100,9 +104,14 @@ describe('event log after a crash', () => {
   test('a tail that could not be saved is not cut off', async () => {
     const { folder, path, bytes } = await threeEvents()
     appendFileSync(path, '{"actor":1')
-    intercept('sync', () => Promise.reject(new Error('no room')))
-    await assert.rejects(openLog(folder), /no room/)
-    assert.equal(statSync(path).size, bytes.length + 10)
+    // The first sync is that of the log's own name; the others are those of the copy and of its name.
+    for (const nth of [2, 3]) {
+      failNth('sync', nth, 'ENOSPC')
+      await assert.rejects(openLog(folder), /ENOSPC/)
+      mock.restoreAll()
+      assert.equal(statSync(path).size, bytes.length + 10)
+    }
+    await assertGoesOn(folder, 3)
   })
 
   test('the last batch is written and synced once more before anything is chained to it', async () => {
@@ -127,7 +136,7 @@ describe('event log after a crash', () => {
 describe('event log that was damaged', () => {
   test('any byte of the last file changed: it opens for reading only, up to the damage', async () => {
     const { folder, path, bytes } = await threeEvents()
-    for (let at = 0; at < bytes.length; at += at < bytes.length - 3 ? 29 : 1) {
+    for (const at of places(bytes.length)) {
       const changed = Buffer.from(bytes)
       changed.writeUInt8(bytes.readUInt8(at) ^ 0x01, at)
       writeFileSync(path, changed)
@@ -137,6 +146,43 @@ describe('event log that was damaged', () => {
       assert.equal((await eventsOf(log)).length, log.head.seq)
       await log.close()
     }
+  })
+
+  test('a hole in front of whole lines is no torn append', async () => {
+    const { folder, path, bytes } = await threeEvents()
+    const end = bytes.indexOf(0x0a) + 1
+    const hole = Buffer.alloc(bytes.indexOf(0x0a, end) - end)
+    writeFileSync(path, Buffer.concat([bytes.subarray(0, end), hole, bytes.subarray(end + hole.length)]))
+    await assertTrouble(folder, /0000000001[.]jsonl, byte \d+/)
+  })
+
+  test('damage that a start does not see is found by whoever reads', async () => {
+    const folder = tempDir('events')
+    const heads = await makeLog(folder, 8)
+    const path = join(folder, FIRST)
+    const bytes = readFileSync(path)
+    const assertUnreadable = async (before: number, pattern: RegExp): Promise<void> => {
+      const log = await openLog(folder)
+      assert.equal(log.trouble, undefined)
+      const seen: number[] = []
+      const failed = (error: unknown) => isArchiveError(error, 'storage_failed') && pattern.test(error.message)
+      await assert.rejects(
+        log.project({ after: 0, handle: async (some) => void seen.push(...some.map(numberOf)) }),
+        failed,
+      )
+      assert.deepEqual(seen, [1, 2, 3].slice(0, before))
+      assert.ok(await log.has(heads[5] as Head))
+      await assert.rejects(log.has(heads[1] as Head), failed)
+      await log.close()
+    }
+    bytes.write('#', bytes.indexOf(0x0a) + 100)
+    writeFileSync(path, bytes)
+    await assertUnreadable(1, /0000000001[.]jsonl: after event 1: it is not/)
+    rmSync(path)
+    await assertUnreadable(0, /0000000004[.]jsonl: after event 0: event 4 comes next|events 2 to 2 are missing/)
+    const log = await openLog(folder, { known: heads[1] as Head })
+    assert.match(log.trouble ?? '', /can't be read/)
+    await log.close()
   })
 
   test('a line of the last file is missing', async () => {

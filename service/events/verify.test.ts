@@ -156,6 +156,41 @@ describe('verification of the event log', () => {
     }
   })
 
+  test('a line that could be read in two ways is found though its hash is right', async () => {
+    const { folder } = await madeLog()
+    const lines = linesIn(folder)
+    const { hash: _, ...rest } = JSON.parse(lines[0] as string)
+    const given = `"data":${canonical(rest.data)}`
+    for (const data of [
+      '{"x":0.5}',
+      '{"x":1.0}',
+      '{"b":1,"a":2}',
+      '{"a":1,"a":1}',
+      '{"a": 1}',
+      '{"a":"\\u0041"}',
+      '{"2":1}',
+    ]) {
+      const text = canonical(rest).replace(given, `"data":${data}`)
+      const hash = createHash('sha256').update(text).digest('hex')
+      writeLines(folder, lines.toSpliced(0, 1, `${text.replace('"kind"', `"hash":"${hash}","kind"`)}\n`))
+      const { why } = await brokenOf(folder)
+      assert.equal(why, 'it is not canonical JSON', data)
+    }
+  })
+
+  test('a byte of a character that is none, changed to another that is none, is found', async () => {
+    const folder = tempDir('events')
+    const log = await openLog(folder)
+    await log.append({ ...stored(1), actor: { name: 'a\ufffdb', role: '', from: '' } })
+    await log.close()
+    const path = join(folder, segmentsIn(folder)[0] as string)
+    const bytes = readFileSync(path)
+    bytes.writeUInt8(0xf0, bytes.indexOf(Buffer.from('\ufffd')))
+    assert.equal(bytes.toString('utf8'), readFileSync(path, 'utf8'), 'a lenient decoder sees no difference')
+    writeFileSync(path, bytes)
+    assert.deepEqual(await found(folder), ['altered', 1])
+  })
+
   test('a file that is missing, misnamed, or there under two names is found', async () => {
     const { folder } = await madeLog()
     const copy = tempDir('events')
