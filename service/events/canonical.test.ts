@@ -74,6 +74,12 @@ describe('canonical JSON', () => {
     fc.assert(fc.property(texts, check), { numRuns: 2000 })
   })
 
+  test('what nests without end is refused, and overflows nothing', () => {
+    const endless = '['.repeat(100_000) + ']'.repeat(100_000)
+    assert.equal(isCanonical(endless, JSON.parse(endless)), false)
+    assert.equal(isCanonical(`${endless}\\ud`, JSON.parse(endless)), false)
+  })
+
   test('what has no one text is refused', () => {
     const deep = Array.from({ length: 20 }).reduce((inner) => [inner], 1 as unknown)
     const bad: unknown[] = [1.5, Number.NaN, 2 ** 53, 10n, undefined, () => 1, Symbol('x'), '\ud800', 'x\udc00', deep]

@@ -63,7 +63,8 @@ function encodeObject(object: object, depth: number): string {
 export function isCanonical(text: string, parsed: unknown): boolean {
   // Half a surrogate pair is the only thing that JSON.stringify escapes by `\ud`; as a text it comes with two backslashes.
   if (text.includes('\\ud')) return isEncodingOf(text, parsed)
-  return JSON.stringify(parsed) === text && isStrict(parsed, 0)
+  // In this order: JSON.stringify would overflow the stack with what nests without end.
+  return isStrict(parsed, 0) && JSON.stringify(parsed) === text
 }
 
 function isEncodingOf(text: string, parsed: unknown): boolean {

@@ -2,7 +2,7 @@ import { ArchiveError } from '../errors.ts'
 import { EMPTY, type Event, type Head } from './event.ts'
 import { makeFolder, segmentPath } from './files.ts'
 import { readEvents } from './read.ts'
-import { BATCH_BYTES_MAX, recover } from './recover.ts'
+import { BATCH_BYTES_MAX, type Recovered, recover } from './recover.ts'
 import { Segment } from './segment.ts'
 
 export interface ChainOptions {
@@ -31,8 +31,8 @@ export class EventOutcomeUnknown extends ArchiveError {
 }
 
 /**
- * One site's hash-chained events in files: appended to in order by one caller at a time, read by any number. What is
- * behind `head` is durable; what isn't, nobody gets to read.
+ * One site's hash-chained events in files: appended to in order by one caller at a time, read by any number. Everything
+ * up to `head` is durable; what isn't yet, nobody gets to read.
  */
 export class Chain {
   readonly folder: string
@@ -47,7 +47,7 @@ export class Chain {
   /** Called once each, when the head has moved. */
   readonly #waiting = new Set<() => void>()
 
-  private constructor(options: ChainOptions, found: Awaited<ReturnType<typeof recover>>) {
+  private constructor(options: ChainOptions, found: Recovered) {
     this.folder = options.folder
     this.site = options.site
     this.setAside = found.setAside

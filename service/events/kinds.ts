@@ -91,7 +91,10 @@ export const KINDS = {
   /** Subject of these: site, the other one. */
   'site.lost': z.object({ reason: text }),
   'site.back': z.object({}),
-  /** The other site's head as this one has it: what later proves that the other's log was cut or rewritten. */
+  /**
+   * The other site's head as this one has it, imported and durable: what later proves that the other's log was cut or
+   * rewritten. Written now and then, never because of a `site.head` of the other, or the two would answer each other for ever.
+   */
   'site.head': z.object(head),
   'site.fenced': z.object({ reason: text, head: z.object(head).optional() }),
   'site.rejoined': z.object({ generation: name }),
