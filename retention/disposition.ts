@@ -1,6 +1,7 @@
 import { type Actor, personKey, requireOther, requireReason, requireRecords } from './actor.ts'
 import { canonicalJson, digestOf } from './canonical.ts'
 import type { Decision } from './policy.ts'
+import { policyDigest } from './record.ts'
 import { refuse } from './refusal.ts'
 import { type Block, blocksOf, type Standing } from './standing.ts'
 
@@ -70,7 +71,7 @@ export function subjectOf(decision: Decision, sha256s: readonly string[]): Dispo
     rule: decision.rule,
     policyId: policy.id,
     policyVersion: policy.version,
-    policyDigest: digestOf(policy),
+    policyDigest: policyDigest(policy),
     instances: new Set(sha256s).size,
     instancesDigest: instancesDigest(sha256s),
   }
@@ -107,10 +108,15 @@ export function approve(disposition: Disposition, actor: Actor, at: string, reas
   requireRecords(actor, 'approve a disposition')
   const before = [disposition.reviewedBy ?? '', ...disposition.approvedBy]
   requireOther(actor, before, 'approve this; you have reviewed or approved it already')
-  const persons = new Set([...before, actor.id].map(personKey)).size
-  const to = persons >= Math.max(2, disposition.approvalsNeeded) ? 'approved' : 'reviewed'
-  const approved = step(disposition, { to, by: actor.id, at, reason: requireReason(reason) })
-  return { ...approved, approvedBy: [...disposition.approvedBy, actor.id] }
+  const agreed = { ...disposition, approvedBy: [...disposition.approvedBy, actor.id] }
+  const to = hasEnoughPersons(agreed, disposition.approvalsNeeded) ? 'approved' : 'reviewed'
+  return step(agreed, { to, by: actor.id, at, reason: requireReason(reason) })
+}
+
+/** Whether a reviewer and enough others have agreed, all different persons, two at least. */
+export function hasEnoughPersons({ reviewedBy, approvedBy }: Disposition, needed: number): boolean {
+  if (reviewedBy === undefined) return false
+  return new Set([reviewedBy, ...approvedBy].map(personKey)).size >= Math.max(2, needed)
 }
 
 /** A records officer says no; the study stays, and so does the reason. */

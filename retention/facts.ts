@@ -60,42 +60,47 @@ export interface ReadFacts {
   /** Undefined: not known at all. */
   readonly born: DateSpan | undefined
   readonly events: readonly RetentionEvent[]
+  /** The last study of any class or recorded contact. */
+  readonly lastContact: DateSpan
 }
 
 export function readFacts(facts: StudyFacts): ReadFacts {
+  const received = parseDate(facts.receivedOn)
+  const studyDate = parseDa(facts.studyDate)
+  const study = studyDate ?? notAfter(received)
+  const events = facts.events ?? []
   return {
     facts,
-    study: madeWithin(facts),
-    studyDateKnown: parseDa(facts.studyDate) !== undefined,
-    received: parseDate(facts.receivedOn),
+    study,
+    studyDateKnown: studyDate !== undefined,
+    received,
     born: parseDa(facts.birthDate),
-    events: facts.events ?? [],
+    events,
+    lastContact: contact(study, facts.last, events),
   }
 }
 
-function laterEvents(read: ReadFacts, start: DateSpan | undefined, counts: (kind: string) => boolean) {
-  let latest = start
-  for (const event of read.events) {
-    if (!counts(event.kind)) continue
+function contact(study: DateSpan, last: StudyFacts['last'], events: readonly RetentionEvent[]): DateSpan {
+  let latest = study
+  for (const other of Object.values(last ?? {})) latest = laterSpan(latest, madeWithin(other))
+  for (const event of events) if (CONTACTS.has(event.kind)) latest = laterSpan(latest, happenedWithin(event))
+  return latest
+}
+
+/** The last event of a kind; undefined where none was recorded. */
+export function lastEvent({ events }: ReadFacts, kind: string): DateSpan | undefined {
+  let latest: DateSpan | undefined
+  for (const event of events) {
+    if (event.kind !== kind) continue
     const span = happenedWithin(event)
     latest = latest ? laterSpan(latest, span) : span
   }
   return latest
 }
 
-/** The last event of a kind; undefined where none was recorded. */
-export const lastEvent = (read: ReadFacts, kind: string): DateSpan | undefined =>
-  laterEvents(read, undefined, (other) => other === kind)
-
 export function lastOfClass(read: ReadFacts, studyClass: StudyClass | 'any'): DateSpan {
   const last = read.facts.last?.[studyClass]
   return last ? laterSpan(read.study, madeWithin(last)) : read.study
-}
-
-export function lastContact(read: ReadFacts): DateSpan {
-  let latest = read.study
-  for (const last of Object.values(read.facts.last ?? {})) latest = laterSpan(latest, madeWithin(last))
-  return laterEvents(read, latest, (kind) => CONTACTS.has(kind)) ?? latest
 }
 
 /** Whether a study of the class is known that was certainly made later than this one. */

@@ -1,7 +1,8 @@
 import type { Permit } from '../storage-adapters/contract/permit.ts'
 import { mintPermit } from '../storage-adapters/contract/permit-mint.ts'
-import { type Disposition, type RecheckBlock, recheck } from './disposition.ts'
-import type { Standing } from './standing.ts'
+import { type Disposition, hasEnoughPersons, type RecheckBlock, recheck } from './disposition.ts'
+import { reproduce } from './policy.ts'
+import { blocksOf, type Standing } from './standing.ts'
 
 /** The object whose bytes would be freed: one copy, at one place. */
 export interface DoomedObject {
@@ -102,16 +103,22 @@ function refusals(request: GateRequest): readonly GateRefusal[] {
 
 type RequestOn<G> = Extract<GateRequest, { ground: G }>
 
-/** Asked again for each object, so that what changes in the middle of a destruction still stops the rest of it. */
+/**
+ * Asked again for each object, so that what changes in the middle of a destruction still stops the rest of it. What can be
+ * computed again is not believed: the decision from its own inputs, the persons from their names.
+ */
 function againstDisposition(request: RequestOn<'disposition'>): GateRefusal[] {
-  const { disposition, standing, instances, holdsInstances } = request
+  const { disposition, instances, holdsInstances } = request
+  const standing = { ...request.standing, decision: reproduce(request.standing.decision) }
   const codes: GateRefusal[] = []
   if (!disposition) codes.push('no_disposition')
-  else if (disposition.state !== 'destroying') codes.push('not_approved')
+  else if (disposition.state !== 'destroying' || !hasEnoughPersons(disposition, standing.decision.approvals)) {
+    codes.push('not_approved')
+  }
   const known = new Set(instances)
   // What holds bytes of another study, or of an instance that nobody agreed to, is more than was approved.
   if (holdsInstances.length === 0 || !holdsInstances.every((sha256) => known.has(sha256))) codes.push('other_instances')
-  if (disposition) codes.push(...recheck(disposition, standing, instances))
+  codes.push(...(disposition ? recheck(disposition, standing, instances) : blocksOf(standing)))
   return codes
 }
 

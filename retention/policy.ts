@@ -1,4 +1,4 @@
-import { type CivilDate, compareDates, formatDate, parseDate } from './dates/civil.ts'
+import { compareDates, formatDate, parseDate } from './dates/civil.ts'
 import { isExact } from './dates/span.ts'
 import { isOver } from './dates/zone.ts'
 import { type ReadFacts, readFacts, type StudyFacts } from './facts.ts'
@@ -46,7 +46,12 @@ export interface Decision {
 /** The later of two, which is also how two sites' decisions about a study merge. */
 export function laterUntil(a: RetainUntil, b: RetainUntil): RetainUntil {
   if (a === FOREVER || b === FOREVER) return FOREVER
-  return compareDates(parseDate(a), parseDate(b)) >= 0 ? a : b
+  return isEarlier(a, b) ? b : a
+}
+
+/** Dates of the form YYYY-MM-DD sort as text, until a year has five digits. */
+function isEarlier(a: string, b: string): boolean {
+  return a.length === b.length ? a < b : compareDates(parseDate(a), parseDate(b)) < 0
 }
 
 /**
@@ -108,20 +113,18 @@ function latest(
   previous: RetainUntil | undefined,
 ): { rule: string; until: RetainUntil } {
   let rule = ''
-  let day: CivilDate | undefined
+  let day: string | undefined
   for (const { rule: id, until } of results) {
     if (until === FOREVER) return { rule: id, until: FOREVER }
-    if (until === undefined) continue
-    const date = parseDate(until)
-    if (day && compareDates(date, day) <= 0) continue
+    if (until === undefined || (day !== undefined && !isEarlier(day, until))) continue
     rule = id
-    day = date
+    day = until
   }
   if (previous === FOREVER) return { rule: 'previous', until: FOREVER }
-  const before = previous === undefined ? undefined : parseDate(previous)
-  if (before && (!day || compareDates(before, day) > 0)) return { rule: 'previous', until: formatDate(before) }
-  if (!day) throw new RangeError('no rule gives a date')
-  return { rule, until: formatDate(day) }
+  const before = previous === undefined ? undefined : formatDate(parseDate(previous))
+  if (before !== undefined && (day === undefined || isEarlier(day, before))) return { rule: 'previous', until: before }
+  if (day === undefined) throw new RangeError('no rule gives a date')
+  return { rule, until: day }
 }
 
 function noteDates(

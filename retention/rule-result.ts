@@ -10,7 +10,7 @@ import {
   laterOf,
 } from './dates/civil.ts'
 import { type DateSpan, notAfter } from './dates/span.ts'
-import { isFollowed, lastContact, lastEvent, lastOfClass, type ReadFacts } from './facts.ts'
+import { isFollowed, lastEvent, lastOfClass, type ReadFacts } from './facts.ts'
 import type { Policy, Rule } from './rule.ts'
 import { extend, suspensions } from './suspension.ts'
 
@@ -49,26 +49,27 @@ export function applyRule(rule: Rule, read: ReadFacts, covered: boolean): RuleRe
   if (!anchor) return { rule: rule.id, applies: false, because: 'no_event' }
   const counted = rule.countsFrom === 'year-end' ? { from: anchor.from, to: endOfYear(anchor.to) } : anchor
   const stops = rule.suspendOn === undefined ? undefined : suspensions(read, rule.suspendOn)
-  const common = {
-    rule: rule.id,
-    applies: true,
-    anchor: formatDate(counted.to),
-    ...(stops && stops.open.length > 0 ? { suspendedBy: stops.open } : {}),
-    ...(rule.untilAge ? { agesMatter: true } : {}),
+  // Members are set one by one: this runs a million times a night, once for each rule.
+  const result: Mutable<RuleResult> = { rule: rule.id, applies: true, anchor: formatDate(counted.to) }
+  if (stops && stops.open.length > 0) result.suspendedBy = stops.open
+  if (rule.untilAge) result.agesMatter = true
+  if (rule.years === 'forever') {
+    result.until = 'forever'
+    result.by = 'forever'
+    return result
   }
-  if (rule.years === 'forever') return { ...common, until: 'forever', by: 'forever' }
   const alive = longest(rule, rule.years, read, anchor, counted)
   if (!alive) return { rule: rule.id, applies: false, because: 'other_age', agesMatter: true }
   const reach = afterDeath(rule, read, counted, alive)
   const until = stops ? extend(anchor.from, reach.day, stops) : reach.day
-  return {
-    ...common,
-    until: formatDate(until),
-    by: reach.by,
-    ...(reach.born ? { born: formatDate(reach.born) } : {}),
-    ...(compareDates(until, reach.day) > 0 ? { extendedFrom: formatDate(reach.day) } : {}),
-  }
+  result.until = formatDate(until)
+  result.by = reach.by
+  if (reach.born) result.born = formatDate(reach.born)
+  if (until !== reach.day && compareDates(until, reach.day) > 0) result.extendedFrom = formatDate(reach.day)
+  return result
 }
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
 function anchorOf({ anchor, class: ruleClass }: Rule, read: ReadFacts): DateSpan | undefined {
   switch (anchor) {
@@ -77,7 +78,7 @@ function anchorOf({ anchor, class: ruleClass }: Rule, read: ReadFacts): DateSpan
     case 'last-of-class':
       return lastOfClass(read, ruleClass)
     case 'last-contact':
-      return lastContact(read)
+      return read.lastContact
     case 'receipt':
       return { from: read.received, to: laterOf(read.received, read.study.to) }
     default:

@@ -29,6 +29,8 @@ export function laterSpan(a: DateSpan, b: DateSpan): DateSpan {
 const wholeYear = (y: number): DateSpan => ({ from: { y, m: 1, d: 1 }, to: { y, m: 12, d: 31 } })
 const wholeMonth = (y: number, m: number): DateSpan => ({ from: { y, m, d: 1 }, to: { y, m, d: daysInMonth(y, m) } })
 
+const WHOLE = /^\d{8}$/
+
 /**
  * A DICOM DA value (PS3.5 section 6.2) as it is found in the field: `YYYYMMDD`; `YYYY.MM.DD` of ACR-NEMA; `YYYY-MM-DD`;
  * a DT value, whose time doesn't matter; and partial ones, `YYYYMM`, `YYYY`, `19800000`, `19801200`. A part that
@@ -37,10 +39,10 @@ const wholeMonth = (y: number, m: number): DateSpan => ({ from: { y, m, d: 1 }, 
  * @returns the days it may mean, or undefined where not even the year can be read
  */
 export function parseDa(value: string | undefined): DateSpan | undefined {
-  const text = (value ?? '').replaceAll('\0', ' ').trim()
+  const text = value === undefined || WHOLE.test(value) ? (value ?? '') : value.replaceAll('\0', ' ').trim()
   const match =
-    /^(\d{4})(?:[.-](\d{1,2})(?:[.-](\d{1,2}))?)?$/.exec(text) ??
-    /^(\d{4})(\d\d)?(\d\d)?(?:\d{2,6}(?:\.\d{1,6})?(?:[+-]\d{4})?)?$/.exec(text)
+    /^(\d{4})(\d\d)?(\d\d)?(?:\d{2,6}(?:\.\d{1,6})?(?:[+-]\d{4})?)?$/.exec(text) ??
+    /^(\d{4})(?:[.-](\d{1,2})(?:[.-](\d{1,2}))?)?$/.exec(text)
   if (!match) return undefined
   const [y, m, d] = [Number(match[1]), Number(match[2] ?? 0), Number(match[3] ?? 0)]
   if (y < YEAR_MIN || y > YEAR_MAX) return undefined

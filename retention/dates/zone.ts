@@ -30,14 +30,19 @@ export function isTimeZone(timeZone: string): boolean {
   }
 }
 
+let lastAnswer: { instantMs: number; timeZone: string; date: CivilDate } | undefined
+
 /** The day on which an instant (milliseconds since 1970, UTC) falls in a zone. Throws RangeError for an unknown zone. */
 export function civilDateAt(instantMs: number, timeZone: string): CivilDate {
+  // A night's evaluation asks a million times for the same instant, and the platform's answer is slow.
+  if (lastAnswer?.instantMs === instantMs && lastAnswer.timeZone === timeZone) return lastAnswer.date
   const date = { y: 0, m: 0, d: 0 }
   for (const { type, value } of formatOf(timeZone).formatToParts(instantMs)) {
     if (type === 'year') date.y = Number(value)
     if (type === 'month') date.m = Number(value)
     if (type === 'day') date.d = Number(value)
   }
+  lastAnswer = { instantMs, timeZone, date }
   return date
 }
 
