@@ -67,9 +67,9 @@ describe('holds', () => {
   test('are local only until every site has confirmed them', () => {
     const holds = new HoldSet(SITES, [place('h1', study('1.1'))])
     assert.equal(holds.hold('h1')?.assurance, 'local only')
-    holds.add({ kind: 'confirmed', id: 'c1', holdId: 'h1', site: 'north', by: 'firn', at: AT })
+    holds.add({ kind: 'confirmed', id: 'c1', holdId: 'h1', site: 'south', by: 'firn', at: AT })
     assert.equal(holds.hold('h1')?.assurance, 'local only')
-    holds.add({ kind: 'confirmed', id: 'c2', holdId: 'h1', site: 'south', by: 'firn', at: AT })
+    holds.add({ kind: 'confirmed', id: 'c2', holdId: 'h1', site: 'north', by: 'firn', at: AT })
     assert.equal(holds.hold('h1')?.assurance, 'guaranteed')
   })
 

@@ -29,7 +29,10 @@ export type HoldEvent =
     })
   /** One person's consent to a release; the hold ends with the second person's. */
   | (HoldEventBase & { readonly kind: 'release-agreed'; readonly reason: string })
-  /** The other site has the hold in its log and will grant no destruction over it. */
+  /**
+   * The site has the hold in its log. The site that placed it confirms when it has the other's confirmation: before that
+   * it may be restored from a backup, and have forgotten what the other one just confirmed (`protocol.ts`).
+   */
   | (HoldEventBase & { readonly kind: 'confirmed' })
 
 export type PlacedEvent = Extract<HoldEvent, { kind: 'placed' }>
@@ -107,7 +110,7 @@ export class HoldSet {
     const releasedBy = new Map(
       events.filter(({ kind }) => kind === 'release-agreed').map(({ by }) => [personKey(by), by] as const),
     )
-    const sites = new Set(events.filter(({ kind }) => kind !== 'release-agreed').map(({ site }) => site))
+    const sites = new Set(events.filter(({ kind }) => kind === 'confirmed').map(({ site }) => site))
     return {
       holdId,
       placed: first,
