@@ -41,11 +41,19 @@ function study(n: number): StudyFacts {
 }
 
 const holds = new HoldSet(
-  ['north', 'south'],
+  [{ site: 'north', generation: 'g1' }],
   Array.from(
     { length: 1000 },
     (_, n): HoldEvent => ({
-      ...{ kind: 'placed', id: `p${n}`, holdId: `h${n}`, site: 'north', by: 'anna', at: '2025-01-01T00:00:00Z' },
+      ...{
+        kind: 'placed',
+        id: `p${n}`,
+        holdId: `h${n}`,
+        site: 'north',
+        generation: 'g1',
+        by: 'anna',
+        at: '2025-01-01T00:00:00Z',
+      },
       ...{ target: { kind: 'study', studyUid: `1.2.840.99.${n * 997}` }, caseReference: 'c', reason: 'r', holder: 'h' },
     }),
   ),

@@ -5,16 +5,18 @@ import { agreeToRelease, type HoldEvent, HoldSet, type HoldTarget, placeHold } f
 import { RetentionRefusal } from './refusal.ts'
 
 const AT = '2026-11-24T10:00:00Z'
-const SITES = ['north', 'south']
+const NORTH = { site: 'north', generation: 'g1' }
+const SOUTH = { site: 'south', generation: 'g1' }
+const SITES = [NORTH, SOUTH]
 const anna = { id: 'anna', roles: ['records'] as const }
 const bert = { id: 'bert', roles: ['records'] as const }
 
-const place = (holdId: string, target: HoldTarget, site = 'north') =>
+const place = (holdId: string, target: HoldTarget, site = NORTH) =>
   placeHold(
     { id: `p-${holdId}`, holdId, target, caseReference: 'C 1', reason: 'claim', holder: 'court' },
     anna,
-    site,
     AT,
+    site,
   )
 const study = (studyUid: string): HoldTarget => ({ kind: 'study', studyUid })
 const refused = (code: string, deed: () => unknown) =>
@@ -36,21 +38,21 @@ describe('holds', () => {
 
   test('end only with the consent of two different persons', () => {
     const holds = new HoldSet(SITES, [place('h1', study('1.1'))])
-    holds.add(agreeToRelease(holds, { id: 'r1', holdId: 'h1', reason: 'closed' }, anna, 'north', AT))
+    holds.add(agreeToRelease(holds, { id: 'r1', holdId: 'h1', reason: 'closed' }, anna, AT, NORTH))
     assert.deepEqual(activeOn(holds, '1.1'), ['h1'])
-    refused('same_person', () => agreeToRelease(holds, { id: 'r2', holdId: 'h1', reason: 'x' }, anna, 'south', AT))
+    refused('same_person', () => agreeToRelease(holds, { id: 'r2', holdId: 'h1', reason: 'x' }, anna, AT, SOUTH))
     refused('same_person', () =>
-      agreeToRelease(holds, { id: 'r2', holdId: 'h1', reason: 'x' }, { ...anna, id: ' ANNA ' }, 'south', AT),
+      agreeToRelease(holds, { id: 'r2', holdId: 'h1', reason: 'x' }, { ...anna, id: ' ANNA ' }, AT, SOUTH),
     )
-    holds.add(agreeToRelease(holds, { id: 'r3', holdId: 'h1', reason: 'closed' }, bert, 'south', AT))
+    holds.add(agreeToRelease(holds, { id: 'r3', holdId: 'h1', reason: 'closed' }, bert, AT, SOUTH))
     assert.deepEqual(activeOn(holds, '1.1'), [])
     assert.deepEqual(holds.hold('h1')?.releasedBy, ['anna', 'bert'])
-    refused('already_released', () => agreeToRelease(holds, { id: 'r4', holdId: 'h1', reason: 'x' }, bert, 'south', AT))
+    refused('already_released', () => agreeToRelease(holds, { id: 'r4', holdId: 'h1', reason: 'x' }, bert, AT, SOUTH))
   })
 
   test('two events of one person are one consent, also when they were forged past the check', () => {
     const release = (id: string, by: string): HoldEvent => ({
-      ...{ kind: 'release-agreed', id, holdId: 'h1', reason: 'x', site: 'north', by, at: AT },
+      ...{ kind: 'release-agreed', id, holdId: 'h1', reason: 'x', ...NORTH, by, at: AT },
     })
     const holds = new HoldSet(SITES, [place('h1', study('1.1')), release('r1', 'anna'), release('r2', 'Anna')])
     assert.deepEqual(activeOn(holds, '1.1'), ['h1'])
@@ -59,7 +61,7 @@ describe('holds', () => {
   test('one of several on a study is enough to hold it', () => {
     const holds = new HoldSet(SITES, [place('h1', study('1.1')), place('h2', study('1.1'))])
     for (const actor of [anna, bert]) {
-      holds.add(agreeToRelease(holds, { id: `r-${actor.id}`, holdId: 'h1', reason: 'x' }, actor, 'north', AT))
+      holds.add(agreeToRelease(holds, { id: `r-${actor.id}`, holdId: 'h1', reason: 'x' }, actor, AT, NORTH))
     }
     assert.deepEqual(activeOn(holds, '1.1'), ['h2'])
   })
@@ -67,24 +69,26 @@ describe('holds', () => {
   test('are local only until every site has confirmed them', () => {
     const holds = new HoldSet(SITES, [place('h1', study('1.1'))])
     assert.equal(holds.hold('h1')?.assurance, 'local only')
-    holds.add({ kind: 'confirmed', id: 'c1', holdId: 'h1', site: 'south', by: 'firn', at: AT })
+    holds.add({ kind: 'confirmed', id: 'c1', holdId: 'h1', ...SOUTH, by: 'firn', at: AT })
     assert.equal(holds.hold('h1')?.assurance, 'local only')
-    holds.add({ kind: 'confirmed', id: 'c2', holdId: 'h1', site: 'north', by: 'firn', at: AT })
+    holds.add({ kind: 'confirmed', id: 'c2', holdId: 'h1', ...NORTH, by: 'firn', at: AT })
     assert.equal(holds.hold('h1')?.assurance, 'guaranteed')
+    const restored = new HoldSet([NORTH, { ...SOUTH, generation: 'g2' }], holds.events())
+    assert.equal(restored.hold('h1')?.assurance, 'local only', 'a restored site must confirm again')
   })
 
   test('a release that is known before the hold waits for it', () => {
     const full = new HoldSet(SITES, [place('h1', study('1.1'))])
-    const release = agreeToRelease(full, { id: 'r1', holdId: 'h1', reason: 'x' }, anna, 'north', AT)
+    const release = agreeToRelease(full, { id: 'r1', holdId: 'h1', reason: 'x' }, anna, AT, NORTH)
     const holds = new HoldSet(SITES, [release])
     assert.equal(holds.hold('h1'), undefined)
     assert.deepEqual(holds.merge(full).hold('h1')?.releasedBy, ['anna'])
   })
 
   test('an id used twice hides nothing: both targets stay held, and neither can be released', () => {
-    const holds = new HoldSet(SITES, [place('h1', study('1.1')), place('h1', study('1.2'), 'south')])
+    const holds = new HoldSet(SITES, [place('h1', study('1.1')), place('h1', study('1.2'), SOUTH)])
     for (const actor of [anna, bert]) {
-      holds.add(agreeToRelease(holds, { id: `r-${actor.id}`, holdId: 'h1', reason: 'x' }, actor, 'north', AT))
+      holds.add(agreeToRelease(holds, { id: `r-${actor.id}`, holdId: 'h1', reason: 'x' }, actor, AT, NORTH))
     }
     assert.deepEqual([activeOn(holds, '1.1'), activeOn(holds, '1.2')], [['h1'], ['h1']])
   })
@@ -93,22 +97,22 @@ describe('holds', () => {
     const holds = new HoldSet(SITES, [place('h1', study('1.1'))])
     const hold = { id: 'p', holdId: 'h', target: study('1.1'), caseReference: 'C', reason: 'r', holder: 'court' }
     for (const role of ['admin', 'send', 'read'] as const) {
-      refused('role_missing', () => placeHold(hold, { id: 'x', roles: [role] }, 'north', AT))
+      refused('role_missing', () => placeHold(hold, { id: 'x', roles: [role] }, AT, NORTH))
       refused('role_missing', () =>
-        agreeToRelease(holds, { id: 'r', holdId: 'h1', reason: 'x' }, { id: 'x', roles: [role] }, 'north', AT),
+        agreeToRelease(holds, { id: 'r', holdId: 'h1', reason: 'x' }, { id: 'x', roles: [role] }, AT, NORTH),
       )
     }
-    refused('reason_missing', () => placeHold({ ...hold, reason: ' ' }, anna, 'north', AT))
-    refused('reason_missing', () => placeHold({ ...hold, caseReference: '' }, anna, 'north', AT))
-    refused('invalid_target', () => placeHold({ ...hold, target: study('') }, anna, 'north', AT))
+    refused('reason_missing', () => placeHold({ ...hold, reason: ' ' }, anna, AT, NORTH))
+    refused('reason_missing', () => placeHold({ ...hold, caseReference: '' }, anna, AT, NORTH))
+    refused('invalid_target', () => placeHold({ ...hold, target: study('') }, anna, AT, NORTH))
     refused('invalid_target', () =>
-      placeHold({ ...hold, target: { kind: 'query', query: 'x', studyUids: [] } }, anna, 'north', AT),
+      placeHold({ ...hold, target: { kind: 'query', query: 'x', studyUids: [] } }, anna, AT, NORTH),
     )
     const tooMany = Array.from({ length: 100_001 }, (_, n) => `1.${n}`)
     refused('invalid_target', () =>
-      placeHold({ ...hold, target: { kind: 'query', query: 'x', studyUids: tooMany } }, anna, 'north', AT),
+      placeHold({ ...hold, target: { kind: 'query', query: 'x', studyUids: tooMany } }, anna, AT, NORTH),
     )
-    refused('unknown_hold', () => agreeToRelease(holds, { id: 'r', holdId: 'h9', reason: 'x' }, anna, 'north', AT))
+    refused('unknown_hold', () => agreeToRelease(holds, { id: 'r', holdId: 'h9', reason: 'x' }, anna, AT, NORTH))
   })
 })
 
@@ -119,8 +123,8 @@ const event: fc.Arbitrary<HoldEvent> = fc
     n: fc.integer({ min: 0, max: 4 }),
   })
   .map(({ hold, by, n }): HoldEvent => {
-    const base = { id: `e${n}`, holdId: `h${hold}`, by, at: AT, site: SITES[n % 2] ?? '' }
-    if (n < 2) return place(`h${hold}`, study(`1.${hold}`), 'north')
+    const base = { id: `e${n}`, holdId: `h${hold}`, by, at: AT, ...(n % 2 === 0 ? NORTH : SOUTH) }
+    if (n < 2) return place(`h${hold}`, study(`1.${hold}`), NORTH)
     return n < 4 ? { ...base, kind: 'release-agreed', reason: 'x' } : { ...base, kind: 'confirmed' }
   })
 const events = fc.array(event, { maxLength: 12 })

@@ -13,9 +13,17 @@ interface HoldEventBase {
   readonly id: string
   readonly holdId: string
   readonly site: string
+  /** Of the site's storage, when it wrote this: after a restore it has another one. */
+  readonly generation: string
   readonly by: string
   /** ISO 8601. It is shown and never compared: no order of holds depends on a clock. */
   readonly at: string
+}
+
+/** A site, and the generation of its storage that is in force. */
+export interface SiteGeneration {
+  readonly site: string
+  readonly generation: string
 }
 
 export type HoldEvent =
@@ -31,7 +39,8 @@ export type HoldEvent =
   | (HoldEventBase & { readonly kind: 'release-agreed'; readonly reason: string })
   /**
    * The site has the hold in its log. The site that placed it confirms when it has the other's confirmation: before that
-   * it may be restored from a backup, and have forgotten what the other one just confirmed (`protocol.ts`).
+   * it may be restored from a backup, and have forgotten what the other one just confirmed (`protocol.ts`). For the same
+   * reason a confirmation of an older generation counts no more, and a restored site confirms again.
    */
   | (HoldEventBase & { readonly kind: 'confirmed' })
 
@@ -59,10 +68,10 @@ export class HoldSet {
   readonly #byHold = new Map<string, HoldEvent[]>()
   readonly #byStudy = new Map<string, Set<string>>()
   readonly #byPatient = new Map<string, Set<string>>()
-  readonly #sites: readonly string[]
+  readonly #sites: readonly SiteGeneration[]
 
   /** `sites`: those whose confirmation makes a hold guaranteed. */
-  constructor(sites: readonly string[], events: Iterable<HoldEvent> = []) {
+  constructor(sites: readonly SiteGeneration[], events: Iterable<HoldEvent> = []) {
     this.#sites = sites
     for (const event of events) this.add(event)
   }
@@ -110,14 +119,15 @@ export class HoldSet {
     const releasedBy = new Map(
       events.filter(({ kind }) => kind === 'release-agreed').map(({ by }) => [personKey(by), by] as const),
     )
-    const sites = new Set(events.filter(({ kind }) => kind === 'confirmed').map(({ site }) => site))
+    const confirms = ({ site, generation }: SiteGeneration) =>
+      events.some((event) => event.kind === 'confirmed' && event.site === site && event.generation === generation)
     return {
       holdId,
       placed: first,
       releasedBy: [...releasedBy.keys()].sort(),
       // Two placings under one id are somebody's mistake; whoever released one of them can't have known the other.
       state: releasedBy.size >= RELEASERS && placed.length === 1 ? 'released' : 'active',
-      assurance: this.#sites.every((site) => sites.has(site)) ? 'guaranteed' : 'local only',
+      assurance: this.#sites.length > 0 && this.#sites.every(confirms) ? 'guaranteed' : 'local only',
     }
   }
 
@@ -147,11 +157,11 @@ export interface NewHold {
 }
 
 /** The event by which a records officer places a hold. Throws RetentionRefusal. */
-export function placeHold(hold: NewHold, actor: Actor, site: string, at: string): PlacedEvent {
+export function placeHold(hold: NewHold, actor: Actor, at: string, site: SiteGeneration): PlacedEvent {
   requireRecords(actor, 'place a hold')
   checkTarget(hold.target)
   for (const text of [hold.caseReference, hold.holder]) requireReason(text)
-  return { kind: 'placed', ...hold, reason: requireReason(hold.reason), site, by: actor.id, at }
+  return { kind: 'placed', ...hold, reason: requireReason(hold.reason), ...site, by: actor.id, at }
 }
 
 function checkTarget(target: HoldTarget): void {
@@ -169,8 +179,8 @@ export function agreeToRelease(
   holds: HoldSet,
   { id, holdId, reason }: { id: string; holdId: string; reason: string },
   actor: Actor,
-  site: string,
   at: string,
+  site: SiteGeneration,
 ): HoldEvent {
   requireRecords(actor, 'release a hold')
   const hold = holds.hold(holdId)
@@ -179,5 +189,5 @@ export function agreeToRelease(
   if (hold.releasedBy.includes(personKey(actor.id))) {
     refuse('same_person', 'you have agreed to this release before; a second person must agree too')
   }
-  return { kind: 'release-agreed', id, holdId, reason: requireReason(reason), site, by: actor.id, at }
+  return { kind: 'release-agreed', id, holdId, reason: requireReason(reason), ...site, by: actor.id, at }
 }

@@ -46,7 +46,7 @@ interface Bounds {
 }
 
 const START: World = {
-  sites: [newSite(0), newSite(0)],
+  sites: [newSite(0, 0), newSite(0, 0)],
   backups: [undefined, undefined],
   restored: [false, false],
   network: [[], []],
@@ -115,7 +115,7 @@ function violation({ sites, promised, overruled }: World): string | undefined {
 const siteKey = (state: SiteState | undefined): string =>
   state === undefined
     ? '-'
-    : `${state.generation},${state.highest},${state.coordinating?.number ?? ''}${state.coordinating?.committed ? '!' : ''},` +
+    : `${state.generation},${state.peerGeneration},${state.highest},${state.coordinating?.number ?? ''}${state.coordinating?.committed ? '!' : ''},` +
       `${state.prepared ?? ''},${state.destroyed ? 1 : 0}${state.holds.length}${state.guaranteed.length}${state.fenced ? 1 : 0}`
 
 function worldKey({ sites, backups, restored, network, holdPlaced, extended, promised, overruled }: World): string {

@@ -33,6 +33,8 @@ export const ALL_RULES: ProtocolRules = {
 export interface SiteState {
   /** Of the site's storage; each restore or new start has a higher one. */
   readonly generation: number
+  /** The other site's, as far as this one knows. */
+  readonly peerGeneration: number
   /** Highest proposal number seen or made. */
   readonly highest: number
   readonly coordinating: { readonly number: number; readonly committed: boolean } | undefined
@@ -49,16 +51,27 @@ export interface SiteState {
 
 export type ProtocolMessage =
   | { readonly kind: 'prepare' | 'prepared' | 'refused' | 'commit' | 'abort' | 'done'; readonly number: number }
-  /** `held`: the sender has placed it; `confirmed`: the sender has it too; `settled`: the sender knows that both have it. */
-  | { readonly kind: 'held' | 'confirmed' | 'settled'; readonly holdId: string }
+  | HoldMessage
   | { readonly kind: 'rejoin'; readonly generation: number; readonly committed: number | undefined }
   | {
       readonly kind: 'rejoined'
+      /** Of the restored site that it answers, and of the site that answers. */
       readonly generation: number
+      readonly peerGeneration: number
       readonly highest: number
       readonly holds: readonly string[]
       readonly destroyed: boolean
     }
+
+/**
+ * `held`: the sender has placed it; `confirmed`: the sender has it too; `settled`: the sender knows that both have it. Each
+ * is a statement about the sender, so it means nothing once the sender is known to be of another generation.
+ */
+export interface HoldMessage {
+  readonly kind: 'held' | 'confirmed' | 'settled'
+  readonly holdId: string
+  readonly generation: number
+}
 
 /** A site's new state, and what it has to tell the other one. */
 export interface ProtocolStep {
@@ -68,8 +81,9 @@ export interface ProtocolStep {
 
 const NUMBERS_PER_GENERATION = 1_000_000
 
-export const newSite = (generation: number): SiteState => ({
+export const newSite = (generation: number, peerGeneration: number): SiteState => ({
   generation,
+  peerGeneration,
   highest: 0,
   coordinating: undefined,
   prepared: undefined,
@@ -109,7 +123,7 @@ export function hold(state: SiteState, holdId: string, rules = ALL_RULES): Proto
   if (!grantsHolds(state, rules)) return stay(state)
   const holds = including(state.holds, holdId)
   const guaranteed = rules.guaranteedByBoth ? state.guaranteed : including(state.guaranteed, holdId)
-  return go({ ...state, holds, guaranteed }, { kind: 'held', holdId })
+  return go({ ...state, holds, guaranteed }, { kind: 'held', holdId, generation: state.generation })
 }
 
 export function grantsHolds(state: SiteState, rules = ALL_RULES): boolean {
@@ -147,7 +161,7 @@ export function receive(state: SiteState, message: ProtocolMessage, allowed: boo
     case 'held':
     case 'confirmed':
     case 'settled':
-      return onHold(state, message.kind, message.holdId, rules)
+      return onHold(state, message, rules)
     case 'rejoin':
       return onRejoin(state, message)
     case 'rejoined':
@@ -192,13 +206,15 @@ function onDone(state: SiteState, number: number): ProtocolStep {
  * The site that placed a hold shows it as guaranteed when the other has confirmed it, and says so; the other one only
  * when it hears that, since the first may have been restored and have forgotten the hold meanwhile.
  */
-function onHold(state: SiteState, kind: 'held' | 'confirmed' | 'settled', holdId: string, rules: ProtocolRules) {
+function onHold(state: SiteState, { kind, holdId, generation }: HoldMessage, rules: ProtocolRules): ProtocolStep {
+  if (generation !== state.peerGeneration) return stay(state)
   const known = state.holds.includes(holdId)
   if (!known && (kind === 'settled' || !grantsHolds(state, rules))) return stay(state)
   const holds = including(state.holds, holdId)
-  if (kind === 'held') return go({ ...state, holds }, { kind: 'confirmed', holdId })
+  const answer = { holdId, generation: state.generation }
+  if (kind === 'held') return go({ ...state, holds }, { kind: 'confirmed', ...answer })
   const sure = { ...state, holds, guaranteed: including(state.guaranteed, holdId) }
-  return kind === 'confirmed' ? go(sure, { kind: 'settled', holdId }) : stay(sure)
+  return kind === 'confirmed' ? go(sure, { kind: 'settled', ...answer }) : stay(sure)
 }
 
 /** The other site was restored: nothing that is still open counts, except a commit that both know of. */
@@ -207,10 +223,11 @@ function onRejoin(state: SiteState, message: Extract<ProtocolMessage, { kind: 'r
   const destroyed = state.destroyed || commits
   const coordinating = state.coordinating?.committed ? state.coordinating : undefined
   return go(
-    { ...state, prepared: undefined, destroyed, coordinating },
+    { ...state, peerGeneration: message.generation, prepared: undefined, destroyed, coordinating },
     {
       kind: 'rejoined',
       generation: message.generation,
+      peerGeneration: state.generation,
       highest: state.highest,
       holds: state.holds,
       destroyed: destroyed || coordinating !== undefined,
@@ -224,6 +241,7 @@ function mergeAfterRestore(state: SiteState, message: Extract<ProtocolMessage, {
   return stay({
     ...state,
     fenced: false,
+    peerGeneration: message.peerGeneration,
     highest: Math.max(state.highest, message.highest),
     coordinating: undefined,
     prepared: undefined,

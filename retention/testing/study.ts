@@ -60,10 +60,10 @@ export function hold(): Hold {
       target: { kind: 'study', studyUid: FACTS.studyUid },
     },
     anna,
-    'north',
     AT,
+    { site: 'north', generation: 'g1' },
   )
-  const [held] = new HoldSet(SITES, [event]).on(FACTS.studyUid, [])
+  const [held] = new HoldSet([{ site: 'north', generation: 'g1' }], [event]).on(FACTS.studyUid, [])
   if (!held) throw new Error('the hold holds nothing')
   return held
 }
