@@ -7,9 +7,9 @@ const oursExcept = (...allowed) => ({
   pathNot: allowed.map((folder) => `^${folder}`),
 })
 const packages = (...names) => ({ path: `(^|/)node_modules/(${names.join('|')})(/|$)` })
-const useCases = '^service/(ingest|retrieve|lifecycle|landing|packing|events)/'
+const useCases = '^service/(ingest|retrieve|lifecycle|landing|packing|events|stores)/'
 /** The only place that builds concrete parts: the node, and the storage with its catalogue that it opens. */
-const compositionRoot = '^service/(main|archive)[.]ts$'
+const compositionRoot = '^service/(main|archive|background)[.]ts$'
 const isTest = '[.]test[.]ts$'
 const protocolPackages = ['express', 'express-rate-limit', 'helmet', 'knex', 'sqlite3', 'pg', '@aws-sdk']
 
@@ -128,6 +128,13 @@ module.exports = {
         pathNot: ['^service/catalogue/', compositionRoot, '^service/cli/', isTest],
       },
       to: { path: '^service/catalogue/knex/' },
+    },
+    {
+      name: 'only-one-place-builds-stores',
+      comment: 'Everybody else speaks to a store through the contract, whoever made it.',
+      severity: 'error',
+      from: { path: '^(service|replication|retention)/', pathNot: ['^service/stores/', compositionRoot, isTest] },
+      to: { path: '^storage-adapters/(file|s3|memory)/' },
     },
     {
       name: 'nobody-imports-main',

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
+import { readdirSync, renameSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { pino } from 'pino'
 import { dicomFile } from '../test/fixtures/dicom.ts'
 import { bytesOf, inChunks, openSqlite, SOURCE } from '../test/property/core.ts'
+import { withSite } from '../test/property/site.ts'
 import { tempDir } from '../test/support/host.ts'
-import { openArchive, WrongCatalogue } from './archive.ts'
+import { type Archive, openArchive, WrongCatalogue } from './archive.ts'
 import { loadConfig } from './config/load.ts'
 import { DataFolder } from './data-folder.ts'
 
@@ -34,13 +37,69 @@ describe('archive', () => {
     const catalogue = await openSqlite(dataDir)
     await catalogue.clear()
     await catalogue.close()
-    await withArchive(dataDir, async ({ catalogue, landing }) => {
+    await withArchive(dataDir, async ({ catalogue, instances }) => {
       for (const [n, { sha256 }] of receipts.entries()) {
         const record = await catalogue.byDigest(sha256)
         assert.ok(record)
-        const bytes = await bytesOf(landing.read(record.location, 0, record.sizeBytes))
+        const bytes = await bytesOf(instances.read(record.location, 0, record.sizeBytes))
         assert.ok(bytes.equals(files[n] as Buffer))
       }
+    })
+  })
+
+  describe('what only packs hold', () => {
+    const file = dicomFile({ seed: 'archive/packed' })
+
+    /** One instance that has left the landing. */
+    async function packed(settings: Record<string, unknown>) {
+      const dataDir = tempDir('archive')
+      const { sha256 } = await withSite(dataDir, settings, async ({ send, sealer }) => {
+        const receipt = await send(file)
+        await sealer.seal(receipt.studyUid)
+        return receipt
+      })
+      await withSite(dataDir, settings, ({ sealing }) => sealing.run())
+      assert.deepEqual(readdirSync(join(dataDir, 'landing')), [])
+      return { dataDir, sha256 }
+    }
+
+    async function assertServed({ catalogue, instances }: Archive, sha256: string): Promise<void> {
+      const record = await catalogue.byDigest(sha256)
+      assert.ok(record)
+      assert.ok((await bytesOf(instances.read(record.location, 0, record.sizeBytes))).equals(file))
+    }
+
+    test('is found again by a new catalogue', async () => {
+      const { dataDir, sha256 } = await packed({})
+      for (const name of readdirSync(dataDir)) if (name.startsWith('catalogue.sqlite')) rmSync(join(dataDir, name))
+      await withSite(dataDir, {}, ({ archive }) => assertServed(archive, sha256))
+    })
+
+    test('is found again after a rebuild that was broken off', async () => {
+      const { dataDir, sha256 } = await packed({})
+      const catalogue = await openSqlite(dataDir)
+      await catalogue.clear()
+      await catalogue.close()
+      await withSite(dataDir, {}, ({ archive }) => assertServed(archive, sha256))
+    })
+
+    test('is missed aloud while its store is away, and found by the first start after that', async () => {
+      const store = join(tempDir('archive'), 'store')
+      const settings = { stores: [{ id: 'one', type: 'file', folder: store }] }
+      const { dataDir, sha256 } = await packed(settings)
+      const catalogue = await openSqlite(dataDir)
+      await catalogue.clear()
+      await catalogue.close()
+      renameSync(store, `${store}.away`)
+      await withSite(dataDir, settings, async ({ archive }) => {
+        assert.equal(await archive.catalogue.byDigest(sha256), undefined)
+        assert.match(archive.troubles().join('\n'), /lacks what only these stores hold: one/)
+      })
+      renameSync(`${store}.away`, store)
+      await withSite(dataDir, settings, async ({ archive }) => {
+        await assertServed(archive, sha256)
+        assert.deepEqual(archive.troubles(), [])
+      })
     })
   })
 

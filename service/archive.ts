@@ -1,13 +1,22 @@
 import type { Logger } from 'pino'
+import type { Observation } from '../storage-adapters/wrap/metrics.ts'
 import { KnexCatalogue } from './catalogue/knex/catalogue.ts'
-import type { NewInstance } from './catalogue/ports.ts'
+import { type InstanceRecord, isPacked, type NewInstance } from './catalogue/ports.ts'
 import type { Config } from './config/schema.ts'
 import type { DataFolder } from './data-folder.ts'
+import { SYSTEM } from './events/event.ts'
+import { EventLog } from './events/log.ts'
 import { Ledger } from './ingest/ledger.ts'
 import { Receiver } from './ingest/receive.ts'
 import { type ReplayOptions, type ReplayReport, replay } from './ingest/replay.ts'
+import { type PacksReport, replayPacks } from './ingest/replay-packs.ts'
 import { listSegments } from './landing/files.ts'
 import { Landing } from './landing/landing.ts'
+import { StoredInstances } from './retrieve/open-instance.ts'
+import { PackReader } from './retrieve/pack-reader.ts'
+import { openStores } from './stores/open.ts'
+import type { Stores } from './stores/ports.ts'
+import { VERSION } from './version.ts'
 
 /** The data folder and its catalogue don't belong together. */
 export class WrongCatalogue extends Error {
@@ -18,6 +27,10 @@ export class WrongCatalogue extends Error {
 export interface Archive {
   catalogue: KnexCatalogue
   landing: Landing
+  stores: Stores
+  packs: PackReader
+  instances: StoredInstances
+  events: EventLog
   ledger: Ledger
   receiver: Receiver
   /** What an administrator has to look into. */
@@ -26,34 +39,82 @@ export interface Archive {
 }
 
 /** Opens storage and catalogue, and replays into the catalogue what a crash kept from it. */
-export async function openArchive(config: Config, folder: DataFolder, log: Logger): Promise<Archive> {
+export async function openArchive(
+  config: Config,
+  folder: DataFolder,
+  log: Logger,
+  observe: (observation: Observation) => void = () => undefined,
+): Promise<Archive> {
   const catalogue = await KnexCatalogue.open({ url: config.catalogue.url, dataDir: folder.path })
   try {
     await assertBelongs(catalogue, folder)
     const knownOffsets = await offsetsOf(catalogue)
     const complete = await catalogue.completeSegments()
+    const retired = await catalogue.retiredSegments()
     const spokenOf = new Set([...knownOffsets.keys(), ...complete])
     const missing = await missingSegments(folder, spokenOf)
-    const lastSegment = [...spokenOf].reduce((last, segment) => Math.max(last, segment), 0)
+    const lastSegment = [...spokenOf].reduce((last, segment) => Math.max(last, segment), await catalogue.lastSegment())
     const landing = await openLanding(config, folder, catalogue, log, lastSegment)
-    const report = await replayInto(catalogue, landing, config, log, { skip: complete, knownOffsets })
+    const stores = await openStores({
+      configs: config.stores,
+      dataDir: folder.path,
+      archiveId: folder.archiveId,
+      observe,
+      warn: (message, details) => log.warn(details, message),
+    })
+    const packsReport = await fillFromPacks(catalogue, stores, log)
+    const report = await replayInto(catalogue, landing, config, log, {
+      skip: new Set([...complete, ...retired]),
+      knownOffsets,
+    })
     // What was lost of the catalogue may have been told to others already, under the same numbers.
     if (report.replayed > 0) await catalogue.newEpoch()
     const warn = (message: string, details: object): void => log.error(details, message)
-    const ledger = new Ledger({ catalogue, settled: ({ location }: NewInstance) => landing.settled(location), warn })
-    const receiver = new Receiver({ landing, catalogue, ledger, limits: config.limits, warn })
-    const troubles = (): string[] => troublesOf(report, missing, ledger)
+    const events = await openEvents(folder, log)
+    const packs = new PackReader({ catalogue, stores, warn })
+    const instances = new StoredInstances({ landing, packs })
+    const settled = ({ location }: NewInstance): void => {
+      if (!isPacked(location)) landing.settled(location)
+    }
+    const ledger = new Ledger({ catalogue, settled, warn })
+    const isIntact = (stored: InstanceRecord): Promise<boolean> => instances.isIntact(stored)
+    const receiver = new Receiver({ landing, catalogue, ledger, isIntact, limits: config.limits, warn })
+    const troubles = (): string[] => [
+      ...troublesOf(report, missing, ledger),
+      ...troublesOfPacks(packsReport),
+      ...troublesOfStores(stores),
+      ...troublesOfEvents(events),
+    ]
     const close = async (): Promise<void> => {
       ledger.close()
       await landing.close()
       await ledger.idle()
+      await stores.close()
+      await closeEvents(events, log)
       await catalogue.close()
     }
-    return { catalogue, landing, ledger, receiver, troubles, close }
+    return { catalogue, landing, stores, packs, instances, events, ledger, receiver, troubles, close }
   } catch (error) {
     await catalogue.close()
     throw error
   }
+}
+
+/** A log that can't be written, on a full disk or because it is damaged, keeps nobody from reading images. */
+async function openEvents(folder: DataFolder, log: Logger): Promise<EventLog> {
+  const { archiveId } = folder
+  const events = await EventLog.open({ folder: folder.events, site: archiveId, generation: archiveId })
+  await events
+    .append({ kind: 'site.started', actor: SYSTEM, subject: {}, data: { version: VERSION } })
+    .catch((error: Error) => log.error({ reason: error.message }, 'the start is not in the event log'))
+  return events
+}
+
+async function closeEvents(events: EventLog, log: Logger): Promise<void> {
+  await events
+    .append({ kind: 'site.stopped', actor: SYSTEM, subject: {}, data: {} })
+    .catch((error: Error) => log.error({ reason: error.message }, 'the stop is not in the event log'))
+  await events.close()
 }
 
 async function offsetsOf(catalogue: KnexCatalogue): Promise<Map<number, number>> {
@@ -82,6 +143,27 @@ function troublesOf(report: ReplayReport, missing: readonly number[], ledger: Le
   return troubles
 }
 
+function troublesOfPacks(report: PacksReport | undefined): string[] {
+  const troubles: string[] = []
+  if (!report) return troubles
+  const { unreadable, damaged } = report
+  if (unreadable.length > 0) {
+    troubles.push(
+      `the catalogue lacks what only these stores hold: ${unreadable.join(', ')}; the next start reads them`,
+    )
+  }
+  if (damaged > 0) troubles.push(`${damaged} copies of packs are damaged; run \`firn verify\``)
+  return troubles
+}
+
+function troublesOfStores({ all }: Stores): string[] {
+  return all.flatMap(({ id, trouble }) => (trouble === undefined ? [] : [`store ${id} can't be used: ${trouble}`]))
+}
+
+function troublesOfEvents({ trouble }: EventLog): string[] {
+  return trouble === undefined ? [] : [`the event log can't be written: ${trouble}; run \`firn events verify\``]
+}
+
 async function openLanding(
   config: Config,
   folder: DataFolder,
@@ -103,10 +185,22 @@ async function openLanding(
   })
 }
 
+/** Storage is all there is of a new catalogue, and of one whose rebuild was broken off: as `firn rebuild` does it. */
+async function fillFromPacks(catalogue: KnexCatalogue, stores: Stores, log: Logger): Promise<PacksReport | undefined> {
+  if (await catalogue.isComplete()) return undefined
+  const report = await replayPacks({ stores, catalogue, warn: (message, details) => log.warn(details, message) })
+  if (report.packs > 0) log.warn(report, 'the catalogue was filled from packs')
+  if (report.unreadable.length === 0) await catalogue.setComplete(true)
+  return report
+}
+
 /** An empty catalogue is taken over and filled; another archive's is refused. */
 async function assertBelongs(catalogue: KnexCatalogue, folder: DataFolder): Promise<void> {
   const archiveId = await catalogue.archiveId()
-  if (archiveId === undefined) return catalogue.setArchiveId(folder.archiveId)
+  if (archiveId === undefined) {
+    await catalogue.setComplete(false)
+    return catalogue.setArchiveId(folder.archiveId)
+  }
   if (archiveId === folder.archiveId) return
   throw new WrongCatalogue(
     `the catalogue belongs to archive ${archiveId}, the data folder ${folder.path} to ${folder.archiveId}: ` +

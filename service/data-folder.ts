@@ -28,6 +28,7 @@ export class DataFolder {
   readonly archiveId: string
   readonly landing: string
   readonly metadata: string
+  readonly events: string
   readonly #lock: FolderLock
 
   private constructor(path: string, archiveId: string, lock: FolderLock) {
@@ -35,6 +36,7 @@ export class DataFolder {
     this.archiveId = archiveId
     this.landing = join(path, 'landing')
     this.metadata = join(path, 'cache', 'metadata')
+    this.events = join(path, 'events')
     this.#lock = lock
   }
 
@@ -87,6 +89,11 @@ async function makeFolder(path: string): Promise<void> {
   const first = await mkdir(path, { recursive: true, mode: 0o750 })
   if (first === undefined) return
   for (let made = path; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made))
+}
+
+/** Of the archive that a data folder belongs to; undefined where it belongs to none yet. */
+export async function archiveIdOf(path: string): Promise<string | undefined> {
+  return existsSync(join(path, IDENTITY)) ? identity(path) : undefined
 }
 
 /** An archive has one random name for life, which its catalogue must know too. */

@@ -2,6 +2,7 @@ import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import pino, { type Logger } from 'pino'
 import { type Archive, openArchive } from './archive.ts'
+import { type Background, openBackground } from './background.ts'
 import type { Config } from './config/schema.ts'
 import { Tokens } from './config/tokens.ts'
 import { DataFolder } from './data-folder.ts'
@@ -10,8 +11,8 @@ import type { ApiContext } from './http/api.ts'
 import { App } from './http/app.ts'
 import { Metrics } from './metrics.ts'
 import { BulkReader } from './retrieve/bulk.ts'
+import { RecordDescriber } from './retrieve/describe-record.ts'
 import { MetadataStore } from './retrieve/metadata.ts'
-import { LandedInstances } from './retrieve/open-instance.ts'
 import { VERSION } from './version.ts'
 
 const STOP_DEADLINE_MS = 8000
@@ -34,6 +35,9 @@ export class Node {
   #server: Server | undefined
   #archive: Archive | undefined
   #metadata: MetadataStore | undefined
+  #describer: RecordDescriber | undefined
+  #background: Background | undefined
+  #lastArrival = 0
   #dimse: Listener | undefined
   #addresses: NodeAddresses | undefined
 
@@ -61,12 +65,13 @@ export class Node {
       this.#app = app
       const url = await this.#listen(app)
       tokens.admitLocal(await this.#folder.announce(url))
-      this.#archive = await openArchive(config, this.#folder, this.#log)
+      this.#archive = await openArchive(config, this.#folder, this.#log, (seen) => this.#metrics.store(seen))
       const context = this.#context(this.#archive)
       app.open(context)
       const dimse = await this.#listenDimse(context)
       this.#addresses = { http: url, dimse }
       this.#state = 'ready'
+      if (config.sealing.enabled) this.#background?.sealing.start()
       return this.#addresses
     } catch (error) {
       await this.stop()
@@ -79,7 +84,9 @@ export class Node {
     this.#state = 'stopping'
     this.#app?.refuse('stopping')
     await Promise.all([this.#closeHttp(), this.#dimse?.close(STOP_DEADLINE_MS)])
+    await this.#background?.sealing.stop()
     await this.#metadata?.close()
+    await this.#describer?.close()
     await this.#archive?.close()
     await this.#folder?.close()
     this.#log.flush()
@@ -96,6 +103,8 @@ export class Node {
     const reasons = troubles()
     if (landing.space.bytesFree <= landing.space.reserveBytes)
       reasons.push('nothing can be stored: the landing is full')
+    const unsealed = this.#background?.sealing.trouble
+    if (unsealed !== undefined) reasons.push(`studies stay in the landing: ${unsealed}`)
     return reasons
   }
 
@@ -131,28 +140,43 @@ export class Node {
     return { aeTitle: config.aeTitle, host, port }
   }
 
-  #context({ catalogue, landing, receiver }: Archive): ApiContext {
+  #context(archive: Archive): ApiContext {
+    const { catalogue, landing, receiver, instances, stores } = archive
     const { http, limits, dataDir } = this.#config
-    const instances = new LandedInstances(landing)
+    const describer = new RecordDescriber(instances, limits.headerBytesMax)
+    this.#describer = describer
     const metadata = new MetadataStore({
       folder: (this.#folder as DataFolder).metadata,
       catalogue,
-      instances,
-      headerBytesMax: limits.headerBytesMax,
+      describer,
       quietMs: METADATA_QUIET_MS,
       warn: (message, details) => this.#log.warn(details, message),
     })
     this.#metadata = metadata
     this.#metrics.gauge('firn_landing_bytes_free', 'Free space of the landing', () => landing.space.bytesFree)
     this.#log.info({ dataDir, version: VERSION }, 'archive open')
+    const background = openBackground({
+      archive,
+      config: this.#config.sealing,
+      describer,
+      lastArrival: () => this.#lastArrival,
+      log: this.#log,
+    })
+    this.#background = background
     return {
-      receive: this.#metrics.counted(receiver, ({ studyUid }) => metadata.changed(studyUid)),
+      receive: this.#metrics.counted(receiver, ({ studyUid }) => {
+        this.#lastArrival = Date.now()
+        metadata.changed(studyUid)
+      }),
       catalogue,
       instances,
       metadata,
       bulk: new BulkReader(instances, limits.headerBytesMax),
       publicUrl: http.publicUrl,
       resultsMax: limits.resultsMax,
+      packs: catalogue,
+      stores,
+      seal: (studyUid) => background.sealer.seal(studyUid),
       log: this.#log,
       version: VERSION,
       status: async () => {

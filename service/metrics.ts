@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { Observation } from '../storage-adapters/wrap/metrics.ts'
 import type { DimseMetrics } from './dimse/index.ts'
 import { ArchiveError } from './errors.ts'
 import type { HttpMetrics } from './http/app.ts'
@@ -11,6 +12,8 @@ export class Metrics implements HttpMetrics {
   readonly #requests: Histogram<'route' | 'method' | 'status'>
   readonly #received: Counter<'protocol' | 'outcome'>
   readonly #bytes: Counter<'protocol'>
+  readonly #storeCalls: Histogram<'store' | 'operation' | 'outcome'>
+  readonly #storeBytes: Counter<'store' | 'operation'>
 
   constructor() {
     const registers = [this.registry]
@@ -34,11 +37,29 @@ export class Metrics implements HttpMetrics {
       labelNames: ['protocol'],
       registers,
     })
+    this.#storeCalls = new Histogram({
+      name: 'firn_store_seconds',
+      help: 'Calls of stores by what was asked and how it ended',
+      labelNames: ['store', 'operation', 'outcome'],
+      buckets: [0.002, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 120],
+      registers,
+    })
+    this.#storeBytes = new Counter({
+      name: 'firn_store_bytes_total',
+      help: 'Bytes put into stores and read from them',
+      labelNames: ['store', 'operation'],
+      registers,
+    })
     this.dimse = dimseMetrics(registers)
   }
 
   request(route: string, method: string, status: number, seconds: number): void {
     this.#requests.observe({ route, method, status }, seconds)
+  }
+
+  store({ store, operation, outcome, durationMs, bytes }: Observation): void {
+    this.#storeCalls.observe({ store, operation, outcome }, durationMs / 1000)
+    this.#storeBytes.inc({ store, operation }, bytes)
   }
 
   async expose(): Promise<{ type: string; text: string }> {

@@ -35,6 +35,20 @@ export interface LandingLocation {
   offset: number
 }
 
+/** Where an instance's bytes are once they are sealed. */
+export interface PackLocation {
+  /** The catalogue's number of the pack. */
+  pack: number
+  /** Offset of the first byte of the Part 10 file in the pack. */
+  offset: number
+  /** The landing has it too, until its segment is retired. */
+  landed?: LandingLocation
+}
+
+export type Location = LandingLocation | PackLocation
+
+export const isPacked = (location: Location): location is PackLocation => 'pack' in location
+
 /** One stored instance, as retrieval needs it. */
 export interface InstanceRecord extends InstanceIdentifiers {
   sha256: string
@@ -47,7 +61,7 @@ export interface InstanceRecord extends InstanceIdentifiers {
   numberOfFrames: number | null
   receivedAt: string
   source: Source
-  location: LandingLocation
+  location: Location
 }
 
 /** Which instances: everything below the most specific identifier that is given. UIDs and IDs match exactly. */
@@ -100,6 +114,7 @@ export interface CatalogueWriter {
   probe(): Promise<void>
   /** All instances of this segment are recorded and it gets no more: a start need not replay it. */
   segmentComplete(segment: number): Promise<void>
+  /** Retired ones, whose files may be gone, are not among them. */
   completeSegments(): Promise<ReadonlySet<number>>
   /** Every segment that an instance refers to, ascending, with the highest offset in it. */
   usedSegments(): AsyncIterable<{ segment: number; lastOffset: number }>
@@ -130,6 +145,62 @@ export interface CatalogueTotals {
   instances: number
   conflicts: number
   bytes: number
+}
+
+/** A sealed pack of which at least one store holds every byte, read back and compared. */
+export interface Pack {
+  /** 1, 2, 3 ... */
+  id: number
+  studyUid: string
+  /** In every store that holds it. */
+  key: string
+  sha256: string
+  sizeBytes: number
+  instanceCount: number
+  /** Of the instances alone. */
+  payloadBytes: number
+  sealedAt: string
+  copies: { store: string; verifiedAt: string }[]
+}
+
+export interface NewPack extends Omit<Pack, 'id' | 'instanceCount' | 'payloadBytes'> {
+  instances: readonly { sopInstanceUid: string; sha256: string; sizeBytes: number; offset: number }[]
+  /** Stores that were found to hold other bytes under this key: they have no copy, whatever was known before. */
+  notIn?: readonly string[]
+}
+
+/** What a store holds, as far as the catalogue knows. */
+export interface StoreHolding {
+  store: string
+  packs: number
+  bytes: number
+}
+
+/** What sealing, and reading from packs, need of the catalogue. Throws ArchiveError `catalogue_failed` where it writes. */
+export interface CataloguePacks {
+  /** Studies that have copies in no pack and got their last one before this time (ISO 8601). Found one by one by an index. */
+  unsealedStudies(lastReceivedBefore: string): AsyncIterable<string>
+  /** All copies of a study that are in no pack, served and conflicting. */
+  unsealedCopies(studyUid: string): Promise<InstanceRecord[]>
+  /**
+   * Records a pack, and that its instances are in it from now on: all of that at once. A pack that is known already gets the
+   * copies that it didn't have. Resolves with its number.
+   */
+  addPack(pack: NewPack): Promise<number>
+  pack(id: number): Promise<Pack | undefined>
+  /** By number, behind `after`; of one study where it is given. */
+  packs(options: { after?: number; limit: number; studyUid?: string }): Promise<Pack[]>
+  holdings(): Promise<StoreHolding[]>
+  /** The pack that holds each of these bytes, by digest; those that none holds are left out. */
+  packsOf(digests: readonly string[]): Promise<ReadonlyMap<string, number>>
+  /** Complete segments of which the catalogue knows no copy that is in no pack, and that changed last before this time. */
+  retirableSegments(packedBefore: string): Promise<number[]>
+  /** Nobody is sent to this segment from now on. */
+  retireSegment(segment: number): Promise<void>
+  /** Its file is gone. */
+  segmentRemoved(segment: number): Promise<void>
+  /** Retired segments whose files may still be there: a crash came between. */
+  retiredSegments(): Promise<number[]>
 }
 
 /** What Firn's own API reads. */

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { VERSION } from '../version.ts'
 import { addConfigVerbs } from './config.ts'
+import { addEventVerbs } from './events.ts'
 import { EXIT, Failure } from './exit.ts'
 import { addOfflineVerbs } from './offline.ts'
 import { addStart } from './start.ts'
@@ -20,7 +21,8 @@ export async function main(argv: readonly string[]): Promise<number> {
   const done = (code: number): void => {
     status = code
   }
-  for (const add of [addStart, addStatusVerbs, addConfigVerbs, addTokenVerbs, addOfflineVerbs]) add(program, done)
+  for (const add of [addStart, addStatusVerbs, addConfigVerbs, addTokenVerbs, addOfflineVerbs, addEventVerbs])
+    add(program, done)
   try {
     await program.parseAsync([...argv], { from: 'user' })
     return status

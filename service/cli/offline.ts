@@ -1,12 +1,16 @@
 import type { Command } from 'commander'
-import pino from 'pino'
+import pino, { type Logger } from 'pino'
 import { replayInto } from '../archive.ts'
 import { KnexCatalogue } from '../catalogue/knex/catalogue.ts'
 import type { Config } from '../config/schema.ts'
-import { DataFolder, FolderInUse } from '../data-folder.ts'
+import { archiveIdOf, DataFolder, FolderInUse } from '../data-folder.ts'
+import { replayPacks } from '../ingest/replay-packs.ts'
 import { listSegments, segmentPath } from '../landing/files.ts'
 import { Landing } from '../landing/landing.ts'
 import { isIntact, scanSegment } from '../landing/scan.ts'
+import { parsePackKey } from '../packing/keys.ts'
+import { verifyPack } from '../packing/verify.ts'
+import { openStores } from '../stores/open.ts'
 import { EXIT, Failure } from './exit.ts'
 import { type ConfigOptions, configOf, type Done, print, withConfig } from './options.ts'
 
@@ -18,22 +22,27 @@ export function addOfflineVerbs(program: Command, done: Done): void {
     .option('--force', 'also take over a catalogue that belongs to another archive')
     .option('--json', 'print as JSON')
     .action(async (options: Options & { force?: boolean }) => {
-      const report = await rebuild(configOf(options), options.force ?? false)
-      print(
-        options.json,
-        report,
-        () =>
-          `rebuilt from ${report.segments} segments: ${report.replayed} instances, ${report.damaged} damaged, ${report.refused} refused`,
+      const { packs, ...report } = await rebuild(configOf(options), options.force ?? false)
+      print(options.json, { ...report, packs }, () =>
+        [
+          `rebuilt from ${packs.packs} packs: ${packs.instances} instances, ${packs.damaged} damaged packs`,
+          ...packs.unreadable.map((store) => `store ${store} could not be read: what only it holds is missing`),
+          `and from ${report.segments} segments: ${report.replayed} instances, ${report.damaged} damaged, ${report.refused} refused`,
+        ].join('\n'),
       )
-      done(report.damaged + report.refused === 0 ? EXIT.yes : EXIT.no)
+      const faults = report.damaged + report.refused + packs.damaged + packs.unreadable.length
+      done(faults === 0 ? EXIT.yes : EXIT.no)
     })
   withConfig(program.command('verify'))
-    .description('read everything in the landing again and compare digests; also while the node runs')
+    .description('read everything in landing and stores again and compare digests; also while the node runs')
     .option('--json', 'print as JSON')
     .action(async (options: Options) => {
       const report = await verify(configOf(options))
       print(options.json, report, () =>
-        [`${report.intact} instances intact, ${report.faults.length} faults`, ...report.faults].join('\n'),
+        [
+          `${report.intact} instances in the landing and ${report.packs} packs intact, ${report.faults.length} faults`,
+          ...report.faults,
+        ].join('\n'),
       )
       done(report.faults.length === 0 ? EXIT.yes : EXIT.no)
     })
@@ -54,25 +63,50 @@ async function rebuild(config: Config, force: boolean) {
     const landing = await Landing.open({ folder: folder.landing, ...config.landing })
     await catalogue.clear()
     await catalogue.setArchiveId(folder.archiveId)
+    const stores = await storesOf(config, folder.path, folder.archiveId, log)
+    const packs = await replayPacks({
+      stores,
+      catalogue,
+      warn: (message, details) => log.warn(details, message),
+      progress: (sofar) => progress(`${sofar.packs} packs, ${sofar.instances} instances`),
+    })
+    await stores.close()
     const report = await replayInto(catalogue, landing, config, log, {
       skip: new Set(),
       knownOffsets: undefined,
       progress: (sofar, total) => progress(`${sofar.segments} of ${total} segments, ${sofar.replayed} instances`),
     })
     await landing.close()
-    return report
+    if (packs.unreadable.length === 0) await catalogue.setComplete(true)
+    return { ...report, packs }
   } finally {
     await catalogue.close()
     await folder.close()
   }
 }
 
-async function verify(config: Config): Promise<{ intact: number; faults: string[] }> {
+function storesOf(config: Config, dataDir: string, archiveId: string, log: Logger) {
+  return openStores({
+    configs: config.stores,
+    dataDir,
+    archiveId,
+    observe: () => undefined,
+    warn: (message, details) => log.warn(details, message),
+  })
+}
+
+interface VerifyReport {
+  intact: number
+  packs: number
+  faults: string[]
+}
+
+async function verify(config: Config): Promise<VerifyReport> {
   const folder = `${config.dataDir}/landing`
   const segments = await listSegments(folder).catch(() => {
     throw new Failure(EXIT.usage, `there is no landing in ${config.dataDir}`)
   })
-  const report = { intact: 0, faults: [] as string[] }
+  const report: VerifyReport = { intact: 0, packs: 0, faults: [] }
   for (const [index, segment] of segments.entries()) {
     const path = segmentPath(folder, segment)
     for await (const { found, gap } of scanSegment(path)) {
@@ -82,7 +116,34 @@ async function verify(config: Config): Promise<{ intact: number; faults: string[
     }
     progress(`${index + 1} of ${segments.length} segments, ${report.intact} instances intact`)
   }
+  await verifyStores(config, report)
   return report
+}
+
+/** All packs of all stores that were claimed. */
+async function verifyStores(config: Config, report: VerifyReport): Promise<void> {
+  const archiveId = await archiveIdOf(config.dataDir)
+  if (archiveId === undefined) return
+  const log = pino({ level: config.log.level }, pino.destination(2))
+  const stores = await storesOf(config, config.dataDir, archiveId, log)
+  for (const { id, adapter, trouble } of stores.all) {
+    if (trouble !== undefined) {
+      report.faults.push(`store ${id} can't be read: ${trouble}`)
+      continue
+    }
+    for await (const { key, sizeBytes } of adapter.list({ prefix: 'packs/' })) {
+      const read = async function* (start: number, end: number): AsyncGenerator<Buffer> {
+        const { body } = await adapter.get(key, { range: { start, end } })
+        yield* body as AsyncIterable<Buffer>
+      }
+      const { faults } = await verifyPack(read, sizeBytes, parsePackKey(key)?.sha256)
+      if (faults.length === 0) report.packs += 1
+      for (const { member, problem } of faults)
+        report.faults.push(`store ${id}, ${key}, ${member ?? 'as a whole'}: ${problem}`)
+      progress(`store ${id}: ${report.packs} packs intact`)
+    }
+  }
+  await stores.close()
 }
 
 /** On a terminal only, and never among the results. */

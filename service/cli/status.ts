@@ -14,6 +14,20 @@ interface Status {
   landing: { bytesFree: number; bytesTotal: number; reserveBytes: number }
 }
 
+interface StoreRow {
+  id: string
+  trouble: string | null
+  bytesTotal: number | null
+  bytesFree: number | null
+  packs: number
+  bytes: number
+}
+
+interface Sealed {
+  packs: { key: string; stores: string[]; instances: number; sizeBytes: number }[]
+  leftOut: string[]
+}
+
 export function addStatusVerbs(program: Command, done: Done): void {
   withConfig(program.command('status'))
     .description('how the node is and what it holds; exit status 1 when it cannot do all its work')
@@ -21,13 +35,38 @@ export function addStatusVerbs(program: Command, done: Done): void {
     .option('--json', 'print as JSON')
     .action(async (options: Options) => {
       const status = (await ask(options, '/api/v1/status')) as Status
-      print(options.json, status, () => table(status))
+      const { stores } = (await ask(options, '/api/v1/capacity')) as { stores: StoreRow[] }
+      print(options.json, { ...status, stores }, () => table(status, stores))
       done(status.ready && status.degraded.length === 0 ? EXIT.yes : EXIT.no)
+    })
+  addSeal(program, done)
+}
+
+function addSeal(program: Command, done: Done): void {
+  withConfig(program.command('seal'))
+    .description('seal what is in no pack of a study, now; exit status 1 when damaged instances had to be left out')
+    .argument('<study>', 'Study Instance UID')
+    .option('--url <url>', 'of the node; default: the one that runs on the data folder. Its token: FIRN_TOKEN')
+    .option('--json', 'print as JSON')
+    .action(async (study: string, options: Options) => {
+      const sealed = (await ask(options, `/api/v1/studies/${encodeURIComponent(study)}/seal`, 'POST')) as Sealed
+      print(options.json, sealed, () => {
+        const lines = sealed.packs.map(
+          ({ key, stores, instances, sizeBytes }) =>
+            `${key}: ${instances} instances, ${size(sizeBytes)}, in ${stores.join(', ')}`,
+        )
+        const left = sealed.leftOut.map((digest) => `damaged, stays in the landing: SHA-256 ${digest}`)
+        return [...lines, ...left].join('\n') || 'nothing of this study waits to be sealed'
+      })
+      done(sealed.leftOut.length === 0 ? EXIT.yes : EXIT.no)
     })
 }
 
+/** Sealing a large study takes as long as writing and reading it. */
+const TIMEOUT_MS = { GET: 10_000, POST: 30 * 60_000 }
+
 /** Asks a running node. Throws Failure when there is none. */
-async function ask(options: Options, path: string): Promise<unknown> {
+async function ask(options: Options, path: string, method: 'GET' | 'POST' = 'GET'): Promise<unknown> {
   const { dataDir } = configOf(options)
   const running = options.url === undefined ? await runningNode(dataDir) : undefined
   const url = options.url ?? running?.url
@@ -36,8 +75,9 @@ async function ask(options: Options, path: string): Promise<unknown> {
   }
   const token = process.env.FIRN_TOKEN ?? running?.token
   const response = await fetch(new URL(path, url), {
+    method,
     headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
-    signal: AbortSignal.timeout(10_000),
+    signal: AbortSignal.timeout(TIMEOUT_MS[method]),
   }).catch((error: Error) => {
     throw new Failure(EXIT.failed, `the node at ${url} does not answer: ${error.message}`)
   })
@@ -45,7 +85,7 @@ async function ask(options: Options, path: string): Promise<unknown> {
   throw new Failure(EXIT.failed, `the node at ${url} says ${response.status}: ${await response.text()}`)
 }
 
-function table({ version, startedAt, degraded, catalogue, landing }: Status): string {
+function table({ version, startedAt, degraded, catalogue, landing }: Status, stores: readonly StoreRow[]): string {
   const share = Math.round((100 * landing.bytesFree) / Math.max(1, landing.bytesTotal))
   const rows: [string, string][] = [
     ['node', `${degraded.length === 0 ? 'ready' : degraded.join('; ')}, version ${version}, since ${startedAt}`],
@@ -55,7 +95,12 @@ function table({ version, startedAt, degraded, catalogue, landing }: Status): st
     ['catalogue', catalogue.dialect],
     ['landing', `${size(landing.bytesFree)} free (${share} %), ${size(landing.reserveBytes)} of it in reserve`],
   ]
-  return rows.map(([name, text]) => `${name.padEnd(11)}${text}`).join('\n')
+  for (const { id, trouble, bytesTotal, bytesFree, packs, bytes } of stores) {
+    const room = bytesFree === null || bytesTotal === null ? '' : `, ${size(bytesFree)} of ${size(bytesTotal)} free`
+    rows.push([`store ${id}`, trouble ?? `${packs} packs, ${size(bytes)}${room}`])
+  }
+  const width = Math.max(...rows.map(([name]) => name.length)) + 2
+  return rows.map(([name, text]) => `${name.padEnd(width)}${text}`).join('\n')
 }
 
 function size(bytes: number): string {

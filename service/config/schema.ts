@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { dimseConfig, tlsServer } from './dimse.ts'
+import { sealingConfig, storesConfig } from './stores.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -94,6 +95,8 @@ export const configSchema = z.strictObject({
   limits: limitsConfig.prefault({}),
   landing: landingConfig.prefault({}),
   catalogue: catalogueConfig.prefault({}),
+  stores: storesConfig,
+  sealing: sealingConfig.prefault({}),
 })
 
 export type Config = z.output<typeof configSchema>

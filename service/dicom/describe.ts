@@ -25,6 +25,13 @@ export function describeInstance(header: Header): InstanceAttributes {
   return { instance: pick(INSTANCE), series: () => pick(SERIES), study: () => pick(STUDY) }
 }
 
+/** The same from DICOM JSON that was made of the whole header. */
+export function describeFromJson(json: DicomJson): InstanceAttributes {
+  const pick = (only: ReadonlySet<Tag>): DicomJson =>
+    Object.fromEntries(Object.entries(json).filter(([tag]) => only.has(tag)))
+  return { instance: pick(INSTANCE), series: () => pick(SERIES), study: () => pick(STUDY) }
+}
+
 /** The first value of an attribute as text; undefined when there is none. */
 export function textOf(json: DicomJson, tag: Tag): string | undefined {
   const value = json[tag]?.Value?.[0]

@@ -1,8 +1,11 @@
 import type { Request, RequestHandler, Response, Router } from 'express'
 import { z } from 'zod'
-import type { Conflict, InstanceRecord } from '../catalogue/ports.ts'
+import type { CataloguePacks, Conflict, InstanceRecord } from '../catalogue/ports.ts'
 import type { Role } from '../config/tokens.ts'
+import { isUid } from '../dicom/uids.ts'
 import { ArchiveError } from '../errors.ts'
+import type { Sealed } from '../lifecycle/seal.ts'
+import type { Stores } from '../stores/ports.ts'
 import { only } from './auth.ts'
 import type { DicomWebContext } from './context.ts'
 import { sendText } from './send.ts'
@@ -12,6 +15,10 @@ import { sendInstance } from './wado.ts'
 export interface ApiContext extends DicomWebContext {
   version: string
   status(): Promise<z.output<typeof statusSchema>>
+  packs: Pick<CataloguePacks, 'packs' | 'holdings'>
+  stores: Stores
+  /** Seals what is in no pack of a study, now. */
+  seal(studyUid: string): Promise<Sealed>
 }
 
 const uid = z.string().max(64)
@@ -65,8 +72,48 @@ export const statusSchema = z.object({
   dimse: z.object({ aeTitle: z.string(), host: z.string(), port: z.int() }).nullable(),
 })
 
+const packSchema = z.object({
+  id: z.int().min(1),
+  studyUid: uid,
+  key: z.string().describe('of the object in each store'),
+  sha256: sha256.describe('of the whole pack'),
+  sizeBytes: count,
+  instances: count,
+  payloadBytes: count.describe('of the instances alone'),
+  sealedAt: timestamp,
+  copies: z.array(z.object({ store: z.string(), verifiedAt: timestamp.describe('when it was last read back whole') })),
+})
+
+const capacitySchema = z.object({
+  stores: z.array(
+    z.object({
+      id: z.string(),
+      trouble: z.string().nullable().describe('why the store is not used now'),
+      bytesTotal: count.nullable().describe('null where the store cannot tell'),
+      bytesFree: count.nullable(),
+      packs: count,
+      bytes: count.describe('of the packs in it'),
+    }),
+  ),
+})
+
+const sealedSchema = z.object({
+  packs: z.array(
+    z.object({
+      id: z.int().min(1),
+      key: z.string(),
+      stores: z.array(z.string()),
+      instances: count,
+      sizeBytes: count,
+    }),
+  ),
+  leftOut: z.array(sha256).describe('damaged instances, which stay in the landing'),
+})
+
 interface Route<Query extends z.ZodObject, Answer extends z.ZodType> {
   path: string
+  /** Default get. */
+  method?: 'get' | 'post'
   summary: string
   role: Role
   parameters?: z.ZodObject
@@ -123,6 +170,44 @@ const ROUTES = [
     },
   }),
   route({
+    path: '/capacity',
+    summary: 'The stores, how much room they have, and what they hold',
+    role: 'read',
+    answer: capacitySchema,
+    handle: (context) => capacity(context),
+  }),
+  route({
+    path: '/packs',
+    summary: 'Sealed packs by number, and the stores that hold them',
+    role: 'read',
+    query: z.object({
+      studyUid: uid.optional(),
+      after: z.coerce.number().int().min(0).default(0),
+      limit: pageSize,
+    }),
+    answer: z.object({
+      packs: z.array(packSchema),
+      next: count.nullable().describe('pass as `after` to go on from here'),
+    }),
+    async handle({ packs }, { studyUid, after, limit }) {
+      const found = await packs.packs({ after, limit, ...(studyUid === undefined ? {} : { studyUid }) })
+      const page = found.map(({ instanceCount, ...pack }) => ({ ...pack, instances: instanceCount }))
+      return { packs: page, next: found.length === limit ? (found.at(-1)?.id ?? null) : null }
+    },
+  }),
+  route({
+    path: '/studies/{studyUid}/seal',
+    method: 'post',
+    summary: 'Seal what is in no pack of a study, now',
+    role: 'admin',
+    parameters: z.object({ studyUid: uid }),
+    answer: sealedSchema,
+    async handle({ seal }, _query, { studyUid = '' }) {
+      if (!isUid(studyUid)) throw new ArchiveError('invalid_request', 'no Study Instance UID')
+      return seal(studyUid)
+    },
+  }),
+  route({
     path: '/instances/by-digest/{sha256}/info',
     summary: 'What is known of the copy with this digest, served or conflicting',
     role: 'read',
@@ -149,6 +234,22 @@ function view(record: InstanceRecord | Conflict): z.output<typeof instanceSchema
   }
 }
 
+async function capacity({ stores, packs }: ApiContext): Promise<z.output<typeof capacitySchema>> {
+  const held = new Map((await packs.holdings()).map((holding) => [holding.store, holding]))
+  const rows = stores.all.map(async (store) => {
+    const room = store.trouble === undefined ? await store.capacity() : undefined
+    return {
+      id: store.id,
+      trouble: store.trouble ?? null,
+      bytesTotal: room?.bytesTotal ?? null,
+      bytesFree: room?.bytesFree ?? null,
+      packs: held.get(store.id)?.packs ?? 0,
+      bytes: held.get(store.id)?.bytes ?? 0,
+    }
+  })
+  return { stores: await Promise.all(rows) }
+}
+
 async function copyByDigest({ catalogue }: ApiContext, digest: unknown): Promise<InstanceRecord> {
   const parsed = sha256.safeParse(String(digest).toLowerCase())
   if (!parsed.success) throw new ArchiveError('invalid_request', 'a digest is 64 hexadecimal digits of SHA-256')
@@ -159,7 +260,7 @@ async function copyByDigest({ catalogue }: ApiContext, digest: unknown): Promise
 
 /** Adds the API's routes below `/api/v1`. */
 export function addApi(router: Router, context: ApiContext): void {
-  for (const one of ROUTES) router.get(expressPath(one.path), only(one.role), serve(one, context))
+  for (const one of ROUTES) router[one.method ?? 'get'](expressPath(one.path), only(one.role), serve(one, context))
   router.get(expressPath(BY_DIGEST), only('read'), async (req, res) => {
     await sendInstance(context, req, res, await copyByDigest(context, req.params.sha256))
   })
@@ -186,7 +287,7 @@ function openApi(version: string) {
   const paths: Record<string, unknown> = {}
   for (const one of ROUTES) {
     paths[`/api/v1${one.path}`] = {
-      get: {
+      [one.method ?? 'get']: {
         summary: one.summary,
         'x-role': one.role,
         parameters: [...parametersOf('path', one.parameters), ...parametersOf('query', one.query)],

@@ -60,10 +60,10 @@ describe('an instance arrives, with SQLite and a real landing', () => {
     return site
   }
 
-  async function assertServed({ catalogue, landing }: Site<KnexCatalogue>, file: Buffer, receipt: Receipt) {
+  async function assertServed({ catalogue, instances }: Site<KnexCatalogue>, file: Buffer, receipt: Receipt) {
     const record = await catalogue.byDigest(receipt.sha256)
     assert.ok(record)
-    assert.ok((await bytesOf(landing.read(record.location, 0, record.sizeBytes))).equals(file))
+    assert.ok((await bytesOf(instances.read(record.location, 0, record.sizeBytes))).equals(file))
   }
 
   test('stored, then a duplicate, then a conflict; each copy reads back', async () => {

@@ -1,4 +1,10 @@
-import type { CatalogueJournal, CatalogueWriter, LandingLocation, NewInstance } from '../catalogue/ports.ts'
+import type {
+  CatalogueJournal,
+  CatalogueWriter,
+  InstanceRecord,
+  LandingLocation,
+  NewInstance,
+} from '../catalogue/ports.ts'
 import { describeInstance, integerOf } from '../dicom/describe.ts'
 import { admit, type Header, parseHeader } from '../dicom/part10.ts'
 import type { InstanceIdentifiers } from '../dicom/types.ts'
@@ -16,6 +22,8 @@ export interface ReceiverOptions {
   landing: Landing
   catalogue: Pick<CatalogueWriter, 'digests' | 'relocate'> & Pick<CatalogueJournal, 'byDigest'>
   ledger: Ledger
+  /** Whether stored bytes still have their digest; what can't be read hasn't. */
+  isIntact(stored: InstanceRecord): Promise<boolean>
   limits: {
     instanceBytesMax: number
     bufferedInstanceBytesMax: number
@@ -169,9 +177,9 @@ export class Receiver implements Receive {
     arrived: Arrived,
     receivedAt: string,
   ): Promise<void> {
-    const { catalogue, landing, warn } = this.#options
+    const { catalogue, landing, isIntact, warn } = this.#options
     const stored = await catalogue.byDigest(sha256)
-    if (stored && (await landing.isIntact(stored.location, stored))) {
+    if (stored && (await isIntact(stored))) {
       await arrived.discard()
       return
     }

@@ -7,9 +7,10 @@ import { type DicomOptions, dicomFile, identifiers } from '../../test/fixtures/d
 import { bytesOf, described, MemoryCatalogue, memberOf, openSite, sha256 } from '../../test/property/core.ts'
 import { removeDir, tempDir } from '../../test/support/host.ts'
 import { Random } from '../../test/support/random.ts'
+import type { LandingLocation } from '../catalogue/ports.ts'
 import { segmentPath } from '../landing/files.ts'
 import { Landing } from '../landing/landing.ts'
-import { END_OF_ARCHIVE, MEMBER_HEADER_BYTES } from '../landing/tar.ts'
+import { END_OF_SEGMENT, MEMBER_HEADER_BYTES } from '../landing/tar.ts'
 
 const COUNT = 4
 const optionsOf = (n: number): DicomOptions => ({ seed: `replay/${n}`, rows: 0 })
@@ -44,7 +45,7 @@ describe('replay of a landing', () => {
     await Promise.all(files.map((file, n) => landing.append(memberOf(file, optionsOf(n)), [file])))
     await landing.close()
     segment = readFileSync(segmentPath(folder, 1))
-    assert.equal(segment.length, end + END_OF_ARCHIVE.length)
+    assert.equal(segment.length, end + END_OF_SEGMENT.length)
     removeDir(folder)
   })
 
@@ -64,7 +65,7 @@ describe('replay of a landing', () => {
       assert.ok(copy)
       assert.equal(copy.sha256, digests[n])
       assert.deepEqual(copy.source, { protocol: 'stow', name: 'tester', address: '127.0.0.1' })
-      assert.ok((await bytesOf(landing.read(copy.location, 0, copy.sizeBytes))).equals(file))
+      assert.ok((await bytesOf(landing.read(copy.location as LandingLocation, 0, copy.sizeBytes))).equals(file))
     }
     assert.deepEqual([...catalogue.complete], [1])
     assert.ok(readFileSync(segmentPath(folder, 1)).equals(segment))

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { ArchiveError } from '../errors.ts'
 import type { Segment } from './segment.ts'
 import { ALIGNMENT_BYTES } from './slabs.ts'
-import { END_BYTES_MIN, encodeMemberHeader, MEMBER_HEADER_BYTES, type Member, paddingBytes } from './tar.ts'
+import { END_OF_ARCHIVE, encodeMemberHeader, MEMBER_HEADER_BYTES, type Member, paddingBytes } from './tar.ts'
 
 /** Written at a time: the disk is busy with one piece while the next one arrives. */
 const PIECE_BYTES = 1024 * 1024
@@ -76,7 +76,7 @@ export class DraftWriter {
 
   /** What ends the archive behind the body: zeros, up to the alignment. */
   #ending(): Buffer {
-    const behind = paddingBytes(this.#sizeBytes) + END_BYTES_MIN
+    const behind = paddingBytes(this.#sizeBytes) + END_OF_ARCHIVE.length
     const end = MEMBER_HEADER_BYTES + this.#sizeBytes + behind
     const aligned = Math.ceil(end / ALIGNMENT_BYTES) * ALIGNMENT_BYTES
     return Buffer.alloc(aligned - this.#position - this.#pendingBytes)

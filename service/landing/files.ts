@@ -9,6 +9,11 @@ export function segmentPath(folder: string, segment: number): string {
   return join(folder, `${String(segment).padStart(10, '0')}.tar`)
 }
 
+/** What a permit calls a segment. */
+export function segmentKey(segment: number): string {
+  return segmentPath('landing', segment)
+}
+
 /** Numbers of the segments in the folder, ascending. */
 export async function listSegments(folder: string): Promise<number[]> {
   const names = await readdir(folder)

@@ -11,7 +11,7 @@ import { isArchiveError } from '../errors.ts'
 import { listSegments, segmentPath } from './files.ts'
 import { Landing, type LandingOptions } from './landing.ts'
 import { isIntact, scanSegment } from './scan.ts'
-import { END_OF_ARCHIVE, type Member } from './tar.ts'
+import { END_OF_SEGMENT, type Member } from './tar.ts'
 
 const received = '2026-11-22T12:00:00.000Z'
 
@@ -131,7 +131,7 @@ describe('landing', () => {
     const names = []
     for (const segment of segments) {
       const path = segmentPath(folder, segment)
-      assert.ok(readFileSync(path).subarray(-END_OF_ARCHIVE.length).equals(END_OF_ARCHIVE))
+      assert.ok(readFileSync(path).subarray(-END_OF_SEGMENT.length).equals(END_OF_SEGMENT))
       execFileSync('tar', ['-tf', path], { stdio: 'pipe' })
       names.push(...(await membersOf(folder, segment)))
     }

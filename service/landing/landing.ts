@@ -1,10 +1,12 @@
-import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { type Permit, permits } from '../../storage-adapters/contract/permit.ts'
 import type { LandingLocation } from '../catalogue/ports.ts'
 import { ArchiveError } from '../errors.ts'
+import { syncFolder } from '../sync-folder.ts'
 import { DraftWriter } from './draft.ts'
-import { listSegments, PARTIAL, segmentPath } from './files.ts'
+import { listSegments, PARTIAL, segmentKey, segmentPath } from './files.ts'
 import { Lane } from './lane.ts'
 import { SegmentReader } from './reader.ts'
 import { Segment } from './segment.ts'
@@ -147,15 +149,22 @@ export class Landing {
     return this.#reader.read(at, start, end)
   }
 
-  /** Whether the bytes at a place still have the digest that they came with; an unreadable copy hasn't. */
-  async isIntact(at: LandingLocation, { sha256, sizeBytes }: { sha256: string; sizeBytes: number }): Promise<boolean> {
-    const hash = createHash('sha256')
-    try {
-      for await (const chunk of this.read(at, 0, sizeBytes)) hash.update(chunk)
-    } catch {
-      return false
+  async hasSegment(segment: number): Promise<boolean> {
+    return existsSync(segmentPath(this.folder, segment))
+  }
+
+  /**
+   * Frees a segment's bytes. Readers that have it open finish.
+   * Throws without a genuine permit for it, and for a segment that is still being written.
+   */
+  async removeSegment(segment: number, permit: Permit): Promise<void> {
+    if (!permits(permit, segmentKey(segment))) throw new Error(`no permit to free segment ${segment}`)
+    if (this.#lanes.some((lane) => lane.writes(segment)) || this.#unsettled.has(segment)) {
+      throw new Error(`segment ${segment} is still in use`)
     }
-    return hash.digest('hex') === sha256
+    await this.#reader.close(segment)
+    await unlink(segmentPath(this.folder, segment))
+    await syncFolder(this.folder)
   }
 
   /** Finishes what was appended. */

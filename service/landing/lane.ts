@@ -53,6 +53,10 @@ export class Lane {
     return this.#queuedBytes
   }
 
+  writes(segment: number): boolean {
+    return this.#segment?.id === segment
+  }
+
   /** Throws RangeError when the member's header can't be encoded. */
   async append(member: Member, chunks: readonly Buffer[]): Promise<Appended> {
     const header = encodeMemberHeader(member)

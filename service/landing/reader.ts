@@ -85,7 +85,16 @@ export class SegmentReader {
     }
   }
 
-  async close(): Promise<void> {
+  /** One file, once those who read from it have finished; all of them without a number. */
+  async close(segment?: number): Promise<void> {
+    if (segment !== undefined) {
+      const opened = this.#opened.get(segment)
+      this.#opened.delete(segment)
+      if (!opened) return
+      opened.failed = true
+      if (opened.users === 0) close(opened)
+      return
+    }
     for (const { file } of this.#opened.values()) await file.then((handle) => handle.close()).catch(() => undefined)
     this.#opened.clear()
   }

@@ -5,8 +5,8 @@ import { syncFolder } from '../sync-folder.ts'
 import {
   BLOCK,
   decodeMemberHeader,
-  END_BYTES_MIN,
   END_OF_ARCHIVE,
+  END_OF_SEGMENT,
   fillerBytes,
   MEMBER_HEADER_BYTES,
   type Member,
@@ -70,11 +70,11 @@ async function fillerAt(file: FileHandle, at: number, size: number): Promise<num
 }
 
 /** An archive's end is zeros up to the file's: two blocks at least, and no more than alignment asks for. */
-const END_BYTES_MAX = END_BYTES_MIN + END_OF_ARCHIVE.length
+const END_BYTES_MAX = END_OF_ARCHIVE.length + END_OF_SEGMENT.length
 
 async function isEnd(file: FileHandle, at: number, size: number): Promise<boolean> {
   const bytes = size - at
-  if (bytes < END_BYTES_MIN || bytes > END_BYTES_MAX) return false
+  if (bytes < END_OF_ARCHIVE.length || bytes > END_BYTES_MAX) return false
   const { buffer, bytesRead } = await file.read(Buffer.alloc(bytes), 0, bytes, at)
   return bytesRead === bytes && buffer.every((byte) => byte === 0)
 }
@@ -124,7 +124,7 @@ export async function isTorn(path: string, { start, end }: Gap): Promise<boolean
   if (end - start > TORN_BYTES_MAX) return false
   const file = await open(path, 'r')
   try {
-    const last = Buffer.alloc(END_BYTES_MIN)
+    const last = Buffer.alloc(END_OF_ARCHIVE.length)
     const { bytesRead } = await file.read(last, 0, last.length, Math.max(start, end - last.length))
     return bytesRead < last.length || last.some((byte) => byte !== 0)
   } finally {
@@ -148,7 +148,7 @@ export async function setTailAside(path: string, { start, end }: Gap): Promise<v
     }
     await writeDurably(`${path}.${start}.torn`, tail)
     await file.truncate(start)
-    await file.write(END_OF_ARCHIVE, 0, END_OF_ARCHIVE.length, start)
+    await file.write(END_OF_SEGMENT, 0, END_OF_SEGMENT.length, start)
     await file.datasync()
   } finally {
     await file.close()

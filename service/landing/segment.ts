@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 import { syncFolder } from '../sync-folder.ts'
 import { segmentPath } from './files.ts'
 import { ALIGNMENT_BYTES, Filling, sharedSlabs } from './slabs.ts'
-import { END_OF_ARCHIVE } from './tar.ts'
+import { END_OF_SEGMENT } from './tar.ts'
 
 export interface NewSegment {
   folder: string
@@ -95,7 +95,7 @@ export class Segment {
   /** Ends the archive as tar expects it. What was appended is durable without that, so a failure here loses nothing. */
   async end(): Promise<void> {
     try {
-      await this.append([END_OF_ARCHIVE])
+      await this.append([END_OF_SEGMENT])
     } finally {
       await this.#file.close()
     }

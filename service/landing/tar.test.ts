@@ -10,7 +10,7 @@ import { tempDir } from '../../test/support/host.ts'
 import {
   BLOCK,
   decodeMemberHeader,
-  END_OF_ARCHIVE,
+  END_OF_SEGMENT,
   encodeMemberHeader,
   MEMBER_HEADER_BYTES,
   type Member,
@@ -44,7 +44,7 @@ describe('the tar format of segments', () => {
       Buffer.alloc(paddingBytes(bytes.length)),
     ])
     const archive = join(dir, 'segment.tar')
-    writeFileSync(archive, Buffer.concat([...parts, END_OF_ARCHIVE]))
+    writeFileSync(archive, Buffer.concat([...parts, END_OF_SEGMENT]))
     const tar = (...args: string[]) => execFileSync('tar', args, { cwd: dir, encoding: 'utf8', stdio: 'pipe' })
     assert.deepEqual(
       tar('-tf', archive).trim().split('\n'),
@@ -62,7 +62,7 @@ describe('the tar format of segments', () => {
     const end = MEMBER_HEADER_BYTES + sizeBytes + paddingBytes(sizeBytes)
     truncateSync(archive, end)
     const second = encodeMemberHeader({ name: '1.2/1.3/1.5.dcm', sizeBytes: 0, note: NOTE })
-    const tail = Buffer.concat([second, END_OF_ARCHIVE])
+    const tail = Buffer.concat([second, END_OF_SEGMENT])
     const file = openSync(archive, 'r+')
     writeSync(file, tail, 0, tail.length, end)
     closeSync(file)
@@ -98,6 +98,11 @@ describe('the tar format of segments', () => {
       }),
       { numRuns: 300 },
     )
+  })
+
+  test('a header has not changed since the format was written down', () => {
+    const header = encodeMemberHeader({ name: '1.2/1.3/1.4.dcm', sizeBytes: 4711, note: NOTE })
+    assert.equal(sha256(header), '6d5fbaddc854233ec90ab4e0e725bba8f2bd18e85885170a4c14113fccfaf3de')
   })
 
   test('no flipped bit of the tar headers passes for another member', () => {

@@ -1,14 +1,15 @@
 import type { Source } from '../ingest/ports.ts'
+import { BLOCK, paxRecord, readUstar, USTAR_SIZE_MAX, writeUstar } from '../tar/ustar.ts'
+
+export { BLOCK, END_OF_ARCHIVE, paddingBytes } from '../tar/ustar.ts'
 
 /**
- * The landing's segments are POSIX pax archives (IEEE 1003.1-2017, pax "Extended Interchange Format"): `tar -tf` lists
- * them, `tar -xf` restores every instance. What Firn adds about a member is one pax `comment`, which tar ignores.
+ * The landing's segments are POSIX pax archives: `tar -tf` lists them, `tar -xf` restores every instance. What Firn adds
+ * about a member is one pax `comment`, which tar ignores.
  */
-export const BLOCK = 512
 
-/** Two zero blocks end an archive; more of them mean the same, and keep a segment's length what direct I/O wants. */
-export const END_BYTES_MIN = 2 * BLOCK
-export const END_OF_ARCHIVE = Buffer.alloc(8 * BLOCK)
+/** More zero blocks than tar wants, so that a segment's length stays what direct I/O wants. */
+export const END_OF_SEGMENT = Buffer.alloc(8 * BLOCK)
 
 /** What a segment says of one instance, enough to rebuild the catalogue from. */
 export interface MemberNote {
@@ -28,13 +29,6 @@ export interface Member {
 const NOTE_BYTES = 2 * BLOCK
 /** Headers before a member's data: pax header, pax records, ustar header. */
 export const MEMBER_HEADER_BYTES = BLOCK + NOTE_BYTES + BLOCK
-
-/** ustar keeps sizes in eleven octal digits; beyond that the pax `size` record counts. */
-const USTAR_SIZE_MAX = 0o77777777777
-
-export function paddingBytes(sizeBytes: number): number {
-  return (BLOCK - (sizeBytes % BLOCK)) % BLOCK
-}
 
 /** A member name from UIDs (`isUid`), which hold nothing that means anything to a path. */
 export function memberName(studyUid: string, seriesUid: string, sopInstanceUid: string): string {
@@ -81,9 +75,8 @@ export function encodeFiller(bytes: number, alignment: number): Buffer {
   const filler = Buffer.alloc(gap < FILLER_BYTES_MIN ? gap + alignment : gap)
   const room = filler.length - BLOCK
   writeUstar(filler.subarray(0, BLOCK), { name: FILLER_NAME, size: room, type: 'g', mtime: 0 })
-  const frame = `${room} comment=`
   filler.fill(0x20, BLOCK)
-  filler.write(frame, BLOCK, 'latin1')
+  filler.write(`${room} comment=`, BLOCK, 'latin1')
   filler.write('\n', filler.length - 1, 'latin1')
   return filler
 }
@@ -91,80 +84,27 @@ export function encodeFiller(bytes: number, alignment: number): Buffer {
 /** Length of the filler that begins here; undefined when none does. */
 export function fillerBytes(header: Buffer): number | undefined {
   if (header.length < BLOCK) return undefined
-  const ustar = header.subarray(0, BLOCK)
-  if (ustar[156] !== 0x67 || !intact(ustar) || textAt(ustar, 0, 100) !== FILLER_NAME) return undefined
-  return BLOCK + Number.parseInt(textAt(ustar, 124, 12), 8)
-}
-
-function paxRecord(key: string, value: string): Buffer {
-  const rest = ` ${key}=${value}\n`
-  let length = rest.length + 1
-  while (String(length).length + rest.length !== length) length = String(length).length + rest.length
-  return Buffer.from(length + rest)
-}
-
-interface Ustar {
-  name: string
-  size: number
-  type: '0' | 'x' | 'g'
-  mtime: number
-}
-
-function writeUstar(block: Buffer, { name, size, type, mtime }: Ustar): void {
-  // A name over 100 bytes is split at a slash into prefix and name.
-  const slash = name.length > 100 ? name.lastIndexOf('/') : -1
-  block.write(slash < 0 ? name : name.slice(slash + 1), 0, 100, 'latin1')
-  block.write(slash < 0 ? '' : name.slice(0, slash), 345, 155, 'latin1')
-  block.write('0000444\0', 100, 'latin1')
-  block.write('0000000\0', 108, 'latin1')
-  block.write('0000000\0', 116, 'latin1')
-  block.write(`${size.toString(8).padStart(11, '0')}\0`, 124, 'latin1')
-  block.write(`${mtime.toString(8).padStart(11, '0')}\0`, 136, 'latin1')
-  block.write('        ', 148, 'latin1')
-  block.write(type, 156, 'latin1')
-  block.write('ustar\x0000', 257, 'latin1')
-  block.write('firn', 265, 'latin1')
-  block.write('firn', 297, 'latin1')
-  block.write(`${checksum(block).toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
-}
-
-function checksum(block: Buffer): number {
-  let sum = 0
-  for (const byte of block) sum += byte
-  return sum
+  const ustar = readUstar(header.subarray(0, BLOCK))
+  return ustar?.type === 'g' && ustar.name === FILLER_NAME ? BLOCK + ustar.size : undefined
 }
 
 /** Undefined when the bytes are no intact header that `encodeMemberHeader` made: a torn tail, or the archive's end. */
 export function decodeMemberHeader(header: Buffer): Member | undefined {
   if (header.length < MEMBER_HEADER_BYTES) return undefined
-  const pax = header.subarray(0, BLOCK)
-  const ustar = header.subarray(BLOCK + NOTE_BYTES, MEMBER_HEADER_BYTES)
-  if (!intact(pax) || !intact(ustar) || pax[156] !== 0x78 || ustar[156] !== 0x30) return undefined
+  const pax = readUstar(header.subarray(0, BLOCK))
+  const ustar = readUstar(header.subarray(BLOCK + NOTE_BYTES, MEMBER_HEADER_BYTES))
+  if (pax?.type !== 'x' || ustar?.type !== '0') return undefined
   const records = header.toString('utf8', BLOCK, BLOCK + NOTE_BYTES)
   const note = /(?:^|\n)\d+ comment=(\{.*\}) *\n$/s.exec(records)?.[1]
   if (note === undefined) return undefined
   const size = /^\d+ size=(\d+)\n/.exec(records)?.[1]
-  const prefix = textAt(ustar, 345, 155)
-  const name = textAt(ustar, 0, 100)
   try {
     return {
-      name: prefix === '' ? name : `${prefix}/${name}`,
-      sizeBytes: size === undefined ? Number.parseInt(textAt(ustar, 124, 12), 8) : Number(size),
+      name: ustar.name,
+      sizeBytes: size === undefined ? ustar.size : Number(size),
       note: JSON.parse(note) as MemberNote,
     }
   } catch {
     return undefined
   }
-}
-
-function intact(block: Buffer): boolean {
-  const stored = Number.parseInt(textAt(block, 148, 8), 8)
-  const blank = Buffer.from(block)
-  blank.fill(0x20, 148, 156)
-  return textAt(block, 257, 5) === 'ustar' && stored === checksum(blank)
-}
-
-function textAt(block: Buffer, offset: number, length: number): string {
-  const end = block.indexOf(0, offset)
-  return block.toString('latin1', offset, end < 0 || end > offset + length ? offset + length : end)
 }

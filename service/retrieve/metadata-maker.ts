@@ -2,16 +2,13 @@ import { randomUUID } from 'node:crypto'
 import { type FileHandle, mkdir, open, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { CatalogueReader, InstanceRecord } from '../catalogue/ports.ts'
-import { lookInto } from '../dicom/read-header.ts'
 import { ArchiveError } from '../errors.ts'
-import { Describer } from './describer.ts'
+import type { RecordDescriber } from './describe-record.ts'
 import { type IndexEntry, LINE_END, MetadataFile, ReplacedError } from './metadata-file.ts'
-import type { OpenInstances } from './ports.ts'
 
 export interface MetadataMakerOptions {
   catalogue: Pick<CatalogueReader, 'instances'>
-  instances: OpenInstances
-  headerBytesMax: number
+  describer: Pick<RecordDescriber, 'describe'>
   warn(message: string, details: object): void
 }
 
@@ -22,14 +19,9 @@ const WRITE_BYTES = 1024 * 1024
 /** Makes the files of MetadataStore. */
 export class MetadataMaker {
   readonly #options: MetadataMakerOptions
-  readonly #describer = new Describer()
 
   constructor(options: MetadataMakerOptions) {
     this.#options = options
-  }
-
-  async close(): Promise<void> {
-    await this.#describer.close()
   }
 
   /**
@@ -87,15 +79,10 @@ export class MetadataMaker {
 
   /** The DICOM JSON of one instance, bulk data as URIs below `root`, with the line's end. */
   async #line(record: InstanceRecord, root: string): Promise<Buffer> {
-    const { studyUid, seriesUid, sopInstanceUid, sizeBytes } = record
+    const { studyUid, seriesUid, sopInstanceUid } = record
     const bulkDataRoot = `${root}/studies/${studyUid}/series/${seriesUid}/instances/${sopInstanceUid}/bulkdata`
     try {
-      const opened = this.#options.instances.open(record)
-      const read = (start: number, end: number) => opened.bytes(start, end)
-      const json = await lookInto(read, sizeBytes, this.#options.headerBytesMax, (beginning) =>
-        this.#describer.describe({ ...beginning, bulkDataRoot }),
-      )
-      return Buffer.concat([json, LINE_END])
+      return Buffer.concat([await this.#options.describer.describe(record, bulkDataRoot), LINE_END])
     } catch (error) {
       const reason = error instanceof ArchiveError ? error.message : String(error)
       this.#options.warn('the metadata of an instance could not be read', { sha256: record.sha256, reason })

@@ -10,6 +10,7 @@ import { dicomFile, identifiers } from '../../test/fixtures/dicom.ts'
 import type { InstanceRecord } from '../catalogue/ports.ts'
 import type { DicomJson } from '../dicom/types.ts'
 import { ArchiveError, isArchiveError } from '../errors.ts'
+import { RecordDescriber } from './describe-record.ts'
 import { Describer } from './describer.ts'
 import { MetadataStore } from './metadata.ts'
 
@@ -32,8 +33,10 @@ class Site {
         instances: () => all(this.records),
         studyVersion: async () => (this.records.length > 0 ? `epoch-1-${this.records.length}` : undefined),
       },
-      instances: { open: (record) => ({ record, bytes: (start, end) => this.#bytes(record, start, end) }) },
-      headerBytesMax: 16 * 1024 * 1024,
+      describer: new RecordDescriber(
+        { open: (record) => ({ record, bytes: (start, end) => this.#bytes(record, start, end) }) },
+        16 * 1024 * 1024,
+      ),
       quietMs: 1000,
       warn: () => undefined,
     })

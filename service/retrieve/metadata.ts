@@ -133,7 +133,6 @@ export class MetadataStore {
   async close(): Promise<void> {
     clearInterval(this.#timer)
     this.#waiting.clear()
-    await this.#maker.close()
   }
 
   async #prepareQuiet(): Promise<void> {

@@ -2,19 +2,23 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check'
-import type { LandingLocation } from '../catalogue/ports.ts'
+import { isPacked, type Location, type PackLocation } from '../catalogue/ports.ts'
+import { ArchiveError } from '../errors.ts'
 import { ReadAhead, type Stretch } from './read-ahead.ts'
 
 const MIB = 1024 * 1024
+
+/** Segments by their numbers, packs by theirs and 1,000. */
+const fileOf = (at: Location): number => (isPacked(at) ? 1000 + at.pack : at.segment)
 
 /** A landing whose byte at an offset of a segment is a function of both; notes what is read. */
 function landing() {
   const reads: { segment: number; from: number; bytes: number }[] = []
   const byteAt = (segment: number, at: number): number => (segment * 31 + at * 7 + (at >> 8)) & 0xff
-  const bytesAt = ({ segment, offset }: LandingLocation, start: number, end: number): Buffer =>
-    Buffer.from(Uint8Array.from({ length: end - start }, (_, index) => byteAt(segment, offset + start + index)))
-  async function* read(at: LandingLocation, start: number, end: number): AsyncGenerator<Buffer> {
-    reads.push({ segment: at.segment, from: at.offset + start, bytes: end - start })
+  const bytesAt = (at: Location, start: number, end: number): Buffer =>
+    Buffer.from(Uint8Array.from({ length: end - start }, (_, index) => byteAt(fileOf(at), at.offset + start + index)))
+  async function* read(at: Location, start: number, end: number): AsyncGenerator<Buffer> {
+    reads.push({ segment: fileOf(at), from: at.offset + start, bytes: end - start })
     await turn()
     for (let from = start; from < end; from += MIB) yield bytesAt(at, from, Math.min(end, from + MIB))
   }
@@ -78,6 +82,30 @@ describe('reading ahead', () => {
     assert.equal(reads.length, 2, 'one read for each segment')
   })
 
+  it('reads neighbours of a pack together, and one by one where the file that has them both fails', async () => {
+    const { reads, read, bytesAt } = landing()
+    const packed = (n: number): Stretch<number> => ({
+      owner: n,
+      // In the pack they stand in another order than in the segment.
+      location: { pack: 7, offset: 600_000 - n * 20_000, landed: { segment: 3, offset: n * 12_048 } },
+      start: 0,
+      end: 10_000,
+    })
+    const wanted = [0, 1, 2].map(packed)
+    const fromLanding = await joined(new ReadAhead(read), wanted)
+    assert.equal(reads.length, 1)
+    const noLanding = new ReadAhead(async function* (at, start, end) {
+      if (!isPacked(at)) throw new ArchiveError('storage_failed', 'no such segment')
+      yield* read({ pack: at.pack, offset: at.offset }, start, end)
+    })
+    const fromPack = await joined(noLanding, wanted)
+    for (const { owner, location } of wanted) {
+      const { pack, offset, landed } = location as PackLocation
+      assert.ok(fromLanding.get(owner)?.equals(bytesAt(landed as Location, 0, 10_000)))
+      assert.ok(fromPack.get(owner)?.equals(bytesAt({ pack, offset }, 0, 10_000)))
+    }
+  })
+
   it('cuts what is larger than a window, and reads the next window before this one is done with', async () => {
     const { reads, read } = landing()
     const windows = new ReadAhead(read).windows([stretch(0, 1, 0, 0, 9 * MIB)])
@@ -108,7 +136,7 @@ describe('reading ahead', () => {
   it('gives its memory back when a read fails, and when a reader leaves at any time', async () => {
     const { read } = landing()
     const failing = new ReadAhead(async function* (at, start, end) {
-      if (at.segment === 2) throw new Error('unreadable')
+      if (fileOf(at) === 2) throw new Error('unreadable')
       yield* read(at, start, end)
     })
     const windows = failing.windows([stretch(0, 1, 0, 0, 2 * MIB), stretch(1, 2, 0, 0, 2 * MIB)])

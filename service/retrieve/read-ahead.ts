@@ -1,11 +1,12 @@
-import type { LandingLocation } from '../catalogue/ports.ts'
+import { isPacked, type Location } from '../catalogue/ports.ts'
+import { ArchiveError } from '../errors.ts'
 
-export type ReadSegment = (at: LandingLocation, start: number, end: number) => AsyncIterable<Buffer>
+export type ReadStored = (at: Location, start: number, end: number) => AsyncIterable<Buffer>
 
 /** The bytes from `start` to `end` (exclusive) of the instance at `location`. */
 export interface Stretch<Owner> {
   owner: Owner
-  location: LandingLocation
+  location: Location
   start: number
   end: number
 }
@@ -29,19 +30,19 @@ const WINDOW_BYTES = 2 * MIB
 /** The same when memory is short. Not counted, so that nobody ever waits for somebody who has stalled. */
 const SHORT_WINDOW_BYTES = 64 * 1024
 const SLICES_MAX = 512
-/** Between neighbours in a segment stands a member's header with some padding: cheaper read than skipped. */
+/** Between neighbours in a segment or pack stands a member's header with some padding: cheaper read than skipped. */
 const GAP_BYTES_MAX = 4096
 
 /**
- * Reads instances from the landing in windows, the next one while the reader is busy with this one. All readers together
+ * Reads instances in windows, the next one while the reader is busy with this one. All readers together
  * hold `bytesMax`, and 64 KiB each beyond that: who comes when it is used up gets small windows instead of waiting.
  */
 export class ReadAhead {
-  readonly #read: ReadSegment
+  readonly #read: ReadStored
   readonly #bytesMax: number
   #bytesUsed = 0
 
-  constructor(read: ReadSegment, bytesMax = 64 * MIB) {
+  constructor(read: ReadStored, bytesMax = 64 * MIB) {
     this.#read = read
     this.#bytesMax = bytesMax
   }
@@ -112,21 +113,25 @@ export class ReadAhead {
   async #readAll<Owner>(slices: readonly Stretch<Owner>[]): Promise<Piece<Owner>[]> {
     const pieces: Piece<Owner>[] = new Array(slices.length)
     await Promise.all(
-      runsOf(slices).map(async ({ segment, from, to, members }) => {
-        const bytes = await this.#readRun({ segment, offset: from }, to - from)
-        for (const index of members) {
+      runsOf(slices).map(async ({ place, from, to, members }) => {
+        const bytes = await this.#gather(place, 0, to - from).catch((error) => {
+          // One by one, since another place has its own neighbours.
+          if (!(error instanceof ArchiveError)) throw error
+        })
+        for (const { index, from: begin } of members) {
           const { owner, location, start, end } = slices[index] as Stretch<Owner>
-          const at = location.offset + start - from
-          pieces[index] = { owner, start, bytes: bytes.subarray(at, at + end - start) }
+          const at = begin - from
+          const own = bytes?.subarray(at, at + end - start) ?? (await this.#gather(location, start, end))
+          pieces[index] = { owner, start, bytes: own }
         }
       }),
     )
     return pieces
   }
 
-  async #readRun(at: LandingLocation, length: number): Promise<Buffer> {
+  async #gather(at: Location, start: number, end: number): Promise<Buffer> {
     const chunks: Buffer[] = []
-    for await (const chunk of this.#read(at, 0, length)) chunks.push(chunk)
+    for await (const chunk of this.#read(at, start, end)) chunks.push(chunk)
     return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)
   }
 }
@@ -171,28 +176,38 @@ class Slicer<Owner> {
 }
 
 interface Run {
-  segment: number
+  container: string
+  /** Where it begins. */
+  place: Location
   from: number
   to: number
-  /** Indices of the slices in it. */
-  members: number[]
+  /** Indices of the slices in it, and where they begin. */
+  members: { index: number; from: number }[]
 }
 
-/** Which slices are read together: neighbours in a segment, in whatever order they are wanted. */
+/** The file that is read first, and the place in it; where it fails, only the location as a whole says where else to look. */
+function placeOf(location: Location): { container: string; place: Location } {
+  if (!isPacked(location)) return { container: `segment ${location.segment}`, place: location }
+  const { pack, offset, landed } = location
+  return landed ? placeOf(landed) : { container: `pack ${pack}`, place: { pack, offset } }
+}
+
+/** Which slices are read together: neighbours in a file, in whatever order they are wanted. */
 function runsOf(slices: readonly Stretch<unknown>[]): Run[] {
   const order = slices.map(({ location, start, end }, index) => {
-    const from = location.offset + start
-    return { segment: location.segment, from, to: from + end - start, index }
+    const { container, place } = placeOf(location)
+    const from = place.offset + start
+    return { container, place, from, to: from + end - start, index }
   })
-  order.sort((a, b) => a.segment - b.segment || a.from - b.from)
+  order.sort((a, b) => (a.container < b.container ? -1 : a.container > b.container ? 1 : a.from - b.from))
   const runs: Run[] = []
-  for (const { segment, from, to, index } of order) {
+  for (const { container, place, from, to, index } of order) {
     const last = runs.at(-1)
-    const gap = last?.segment === segment ? from - last.to : -1
+    const gap = last?.container === container ? from - last.to : -1
     if (last && gap >= 0 && gap <= GAP_BYTES_MAX) {
       last.to = to
-      last.members.push(index)
-    } else runs.push({ segment, from, to, members: [index] })
+      last.members.push({ index, from })
+    } else runs.push({ container, place: { ...place, offset: from }, from, to, members: [{ index, from }] })
   }
   return runs
 }

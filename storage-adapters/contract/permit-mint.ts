@@ -10,4 +10,5 @@ export function mintPermit(grant: Pick<Permit, 'key' | 'sha256' | 'ground'>, now
   return permit
 }
 
-export const isMinted = (permit: unknown): boolean => typeof permit === 'object' && permit !== null && minted.has(permit)
+export const isMinted = (permit: unknown): boolean =>
+  typeof permit === 'object' && permit !== null && minted.has(permit)

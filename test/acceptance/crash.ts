@@ -26,7 +26,9 @@ export interface CrashSummary {
 export async function crashRounds(rounds: number, seed: number, report: (line: string) => void): Promise<CrashSummary> {
   const random = new Random(seed)
   const ledger = new Ledger()
-  const firn = await Firn.start()
+  // Studies are sealed, and segments let go, in the middle of it all.
+  const config = { sealing: { quietSeconds: 0.5, landingSeconds: 0 }, landing: { segmentBytes: 2 * 1024 * 1024 } }
+  const firn = await Firn.start({ config })
   const problems: string[] = []
   const summary = () => ({ seed, rounds, sent: ledger.bySop.size, acknowledged: ledger.acknowledged, problems })
   const note = (round: number, found: string[]) => {

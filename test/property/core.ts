@@ -18,6 +18,7 @@ import { newInstance, Receiver, type ReceiverOptions } from '../../service/inges
 import { type ReplayReport, replay } from '../../service/ingest/replay.ts'
 import { Landing, type LandingOptions } from '../../service/landing/landing.ts'
 import { type Member, memberName } from '../../service/landing/tar.ts'
+import { StoredInstances, type StoredInstancesOptions } from '../../service/retrieve/open-instance.ts'
 import { type DicomOptions, dicomFile, identifiers } from '../fixtures/dicom.ts'
 
 export const SOURCE: Source = { protocol: 'stow', name: 'tester', address: '127.0.0.1' }
@@ -114,7 +115,7 @@ export class MemoryCatalogue implements CatalogueWriter {
   }
 
   async *usedSegments(): AsyncGenerator<{ segment: number; lastOffset: number }> {
-    const places = [...this.copies.values()].flat().map(({ location }) => location)
+    const places = [...this.copies.values()].flat().map(({ location }) => location as LandingLocation)
     for (const segment of new Set(places.map((place) => place.segment))) {
       const offsets = places.filter((place) => place.segment === segment).map(({ offset }) => offset)
       yield { segment, lastOffset: Math.max(...offsets) }
@@ -146,19 +147,29 @@ type SiteCatalogue = CatalogueWriter & Pick<CatalogueJournal, 'byDigest'>
 export interface Site<Catalogue extends SiteCatalogue> {
   catalogue: Catalogue
   landing: Landing
+  instances: StoredInstances
   ledger: Ledger
   receiver: Receiver
   report: ReplayReport
   warnings: string[]
 }
 
+const NO_PACKS = {
+  read: () => {
+    throw new Error('there are no packs')
+  },
+}
+
 /** Opens a landing, replays it, and puts a receiver in front, as the product's composition root does. */
 export async function openSite<Catalogue extends SiteCatalogue>(
   folder: string,
   catalogue: Catalogue,
-  options: Partial<LandingOptions> & { limits?: Partial<ReceiverOptions['limits']> } = {},
+  options: Partial<LandingOptions> & {
+    limits?: Partial<ReceiverOptions['limits']>
+    packs?: StoredInstancesOptions['packs']
+  } = {},
 ): Promise<Site<Catalogue>> {
-  const { limits, ...landingOptions } = options
+  const { limits, packs = NO_PACKS, ...landingOptions } = options
   const warnings: string[] = []
   await mkdir(folder, { recursive: true })
   const knownOffsets = new Map<number, number>()
@@ -180,19 +191,21 @@ export async function openSite<Catalogue extends SiteCatalogue>(
     headerBytesMax: LIMITS.headerBytesMax,
     warn: (message) => warnings.push(message),
   })
+  const instances = new StoredInstances({ landing, packs })
   const ledger = new Ledger({
     catalogue,
-    settled: ({ location }) => landing.settled(location),
+    settled: ({ location }) => landing.settled(location as LandingLocation),
     warn: (message) => warnings.push(message),
   })
   const receiver = new Receiver({
     landing,
     catalogue,
     ledger,
+    isIntact: (stored) => instances.isIntact(stored),
     limits: { ...LIMITS, ...limits },
     warn: (message) => warnings.push(message),
   })
-  return { catalogue, landing, ledger, receiver, report, warnings }
+  return { catalogue, landing, instances, ledger, receiver, report, warnings }
 }
 
 export function openSqlite(dataDir: string): Promise<KnexCatalogue> {

@@ -1,8 +1,8 @@
 import { open } from 'node:fs/promises'
 import { type Mock, mock } from 'node:test'
 
-/** The methods of node's FileHandle that the landing writes through. */
-export type FileCall = 'writev' | 'datasync' | 'sync' | 'truncate'
+/** The methods of node's FileHandle that the landing and the event log read and write through. */
+export type FileCall = 'read' | 'write' | 'writev' | 'datasync' | 'sync' | 'truncate'
 type Method = (this: unknown, ...args: unknown[]) => Promise<unknown>
 
 const probe = await open(import.meta.filename, 'r')

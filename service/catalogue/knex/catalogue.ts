@@ -4,6 +4,7 @@ import type { Knex } from 'knex'
 import type { DicomJson } from '../../dicom/types.ts'
 import type {
   CatalogueJournal,
+  CataloguePacks,
   CatalogueReader,
   CatalogueTotals,
   CatalogueWriter,
@@ -13,19 +14,23 @@ import type {
   InstanceScope,
   LandingLocation,
   NewInstance,
+  NewPack,
+  Pack,
   Query,
   QueryLevel,
   RecordOutcome,
+  StoreHolding,
 } from '../ports.ts'
 import { type DatabaseOptions, type Dialect, dialectOf, migrate, openReader } from './connect.ts'
 import { find } from './find.ts'
 import { conflictingCopies, instances, servedCopies } from './instances.ts'
 import { keyFor } from './keys.ts'
+import * as packs from './packs.ts'
 import { type CopyRow, digestPrefix, toRecord } from './rows.ts'
 import { Writer } from './writer.ts'
 
 /** The catalogue over SQLite or PostgreSQL: an index of what storage holds, never the truth itself. */
-export class KnexCatalogue implements CatalogueReader, CatalogueWriter, CatalogueJournal {
+export class KnexCatalogue implements CatalogueReader, CatalogueWriter, CatalogueJournal, CataloguePacks {
   readonly dialect: Dialect
   readonly #read: Knex
   readonly #writer: Writer
@@ -61,8 +66,18 @@ export class KnexCatalogue implements CatalogueReader, CatalogueWriter, Catalogu
     await this.#writer.setMeta('archive_id', value)
   }
 
-  /** Forgets everything that a replay of storage brings back. */
+  /** False while it may lack what storage holds: it is new, or was cleared, and not filled to the end since. */
+  async isComplete(): Promise<boolean> {
+    return (await this.#meta('incomplete')) !== 'yes'
+  }
+
+  async setComplete(complete: boolean): Promise<void> {
+    await this.#writer.setMeta('incomplete', complete ? 'no' : 'yes')
+  }
+
+  /** Forgets everything that a replay of storage brings back; incomplete from here on. */
   async clear(): Promise<void> {
+    await this.setComplete(false)
     await this.#writer.clear()
     await this.newEpoch()
   }
@@ -127,7 +142,7 @@ export class KnexCatalogue implements CatalogueReader, CatalogueWriter, Catalogu
   }
 
   async completeSegments(): Promise<ReadonlySet<number>> {
-    return new Set((await this.#read('segments').select('id')).map(({ id }) => id))
+    return new Set((await this.#read('segments').where({ state: 'complete' }).select('id')).map(({ id }) => id))
   }
 
   async *usedSegments(): AsyncGenerator<{ segment: number; lastOffset: number }> {
@@ -150,6 +165,61 @@ export class KnexCatalogue implements CatalogueReader, CatalogueWriter, Catalogu
     }
     found.sort((a, b) => a.segment - b.segment || b.lastOffset - a.lastOffset)
     return found[0]
+  }
+
+  // --- packs
+
+  async *unsealedStudies(lastReceivedBefore: string): AsyncGenerator<string> {
+    await this.#writer.caughtUp()
+    yield* packs.unsealedStudies(this.#read, lastReceivedBefore)
+  }
+
+  async unsealedCopies(studyUid: string): Promise<InstanceRecord[]> {
+    await this.#writer.caughtUp()
+    return packs.unsealedCopies(this.#read, studyUid)
+  }
+
+  addPack(pack: NewPack): Promise<number> {
+    return this.#writer.addPack(pack)
+  }
+
+  pack(id: number): Promise<Pack | undefined> {
+    return packs.pack(this.#read, id)
+  }
+
+  packs(options: { after?: number; limit: number; studyUid?: string }): Promise<Pack[]> {
+    return packs.packs(this.#read, options)
+  }
+
+  holdings(): Promise<StoreHolding[]> {
+    return packs.holdings(this.#read)
+  }
+
+  packsOf(digests: readonly string[]): Promise<ReadonlyMap<string, number>> {
+    return packs.packsOf(this.#read, digests)
+  }
+
+  async retirableSegments(packedBefore: string): Promise<number[]> {
+    await this.#writer.caughtUp()
+    return packs.retirableSegments(this.#read, packedBefore)
+  }
+
+  retireSegment(segment: number): Promise<void> {
+    return this.#writer.retireSegment(segment)
+  }
+
+  segmentRemoved(segment: number): Promise<void> {
+    return this.#writer.segmentRemoved(segment)
+  }
+
+  async retiredSegments(): Promise<number[]> {
+    return (await this.#read('segments').where({ state: 'retired' }).orderBy('id').select('id')).map(({ id }) => id)
+  }
+
+  /** Numbers of segments that were given out, whatever became of them, reach up to this one. */
+  async lastSegment(): Promise<number> {
+    const row = await this.#read('segments').max({ last: 'id' }).first()
+    return Number(row?.last ?? 0)
   }
 
   // --- the API's listings

@@ -16,6 +16,8 @@ const COPY_COLUMNS = (table: 'instances' | 'conflicts'): string[] => [
     'received',
     'segment',
     'segment_offset',
+    'pack',
+    'pack_offset',
   ].map((name) => `${table}.${name}`),
   'sources.protocol',
   'sources.name as source_name',

@@ -1,7 +1,7 @@
 import { searchForm, searchForms } from '../../dicom/charset.ts'
 import { integerOf, textOf } from '../../dicom/describe.ts'
 import type { DicomJson, JsonPersonName, Tag } from '../../dicom/types.ts'
-import type { InstanceRecord, NewInstance } from '../ports.ts'
+import { type InstanceRecord, isPacked, type Location, type NewInstance } from '../ports.ts'
 import { dateForm, timeForm } from './temporal.ts'
 
 /** Long texts are no keys; an index entry must stay below what PostgreSQL takes. */
@@ -95,6 +95,24 @@ function requestIds(json: DicomJson, tag: Tag): string {
   return ids.length === 0 ? '' : `\\${ids.join('\\')}\\`
 }
 
+/** Segment 0 stands for none. */
+function placeOf(location: Location) {
+  const landed = isPacked(location) ? location.landed : location
+  const packed = isPacked(location) ? location : undefined
+  return {
+    segment: landed?.segment ?? 0,
+    segment_offset: landed?.offset ?? 0,
+    pack: packed?.pack ?? null,
+    pack_offset: packed?.offset ?? null,
+  }
+}
+
+function locationOf({ segment, segment_offset, pack, pack_offset }: CopyRow): Location {
+  const landed = { segment, offset: segment_offset }
+  if (pack == null || pack_offset == null) return landed
+  return { pack, offset: pack_offset, ...(segment === 0 ? {} : { landed }) }
+}
+
 function copyRow(instance: NewInstance) {
   return {
     uid: instance.sopInstanceUid,
@@ -105,8 +123,7 @@ function copyRow(instance: NewInstance) {
     size_bytes: instance.sizeBytes,
     data_set_offset: instance.dataSetOffset,
     received: instance.receivedAt,
-    segment: instance.location.segment,
-    segment_offset: instance.location.offset,
+    ...placeOf(instance.location),
   }
 }
 
@@ -167,6 +184,8 @@ export interface CopyRow {
   received: string
   segment: number
   segment_offset: number
+  pack: number | null
+  pack_offset: number | null
   protocol: InstanceRecord['source']['protocol']
   source_name: string
   source_address: string
@@ -188,6 +207,6 @@ export function toRecord(row: CopyRow): InstanceRecord {
     numberOfFrames: row.number_of_frames ?? null,
     receivedAt: row.received,
     source: { protocol: row.protocol, name: row.source_name, address: row.source_address },
-    location: { segment: row.segment, offset: row.segment_offset },
+    location: locationOf(row),
   }
 }

@@ -1,5 +1,5 @@
 import { ArchiveError } from '../../errors.ts'
-import type { LandingLocation, NewInstance, RecordOutcome } from '../ports.ts'
+import type { LandingLocation, NewInstance, NewPack, RecordOutcome } from '../ports.ts'
 import { Batches, type Waiting } from './batches.ts'
 import type { DatabaseOptions } from './connect.ts'
 import { instanceRows } from './rows.ts'
@@ -56,6 +56,25 @@ export class Writer {
 
   async segmentComplete(segment: number): Promise<void> {
     await this.#write('segmentComplete', segment)
+  }
+
+  async addPack(pack: NewPack): Promise<number> {
+    // Plain data: it crosses threads.
+    const instances = pack.instances.map(({ sopInstanceUid, sha256, sizeBytes, offset }) => ({
+      sopInstanceUid,
+      sha256,
+      sizeBytes,
+      offset,
+    }))
+    return (await this.#write('addPack', { ...pack, instances })) as number
+  }
+
+  async retireSegment(segment: number): Promise<void> {
+    await this.#write('retireSegment', segment)
+  }
+
+  async segmentRemoved(segment: number): Promise<void> {
+    await this.#write('segmentRemoved', segment)
   }
 
   async setMeta(key: string, value: string): Promise<void> {

@@ -1,13 +1,25 @@
 import { randomUUID } from 'node:crypto'
 import type { Knex } from 'knex'
-import type { RecordOutcome } from '../ports.ts'
+import type { NewPack, RecordOutcome } from '../ports.ts'
 import { commit } from './commit.ts'
 import { type DatabaseOptions, openReader, openWriter } from './connect.ts'
 import { KeptIds } from './kept-ids.ts'
+import { addPack, retireSegment, segmentRemoved } from './pack-writes.ts'
 import type { InstanceRows } from './rows.ts'
 
 /** Tables that a rebuild fills again from storage, those that refer to others first. */
-const REBUILT = ['changes', 'conflicts', 'instances', 'series', 'studies', 'patients', 'sources', 'segments']
+const REBUILT = [
+  'changes',
+  'conflicts',
+  'instances',
+  'series',
+  'studies',
+  'patients',
+  'sources',
+  'segments',
+  'pack_copies',
+  'packs',
+]
 
 /** Everything that is written to the database. */
 export class Rows {
@@ -36,13 +48,26 @@ export class Rows {
 
   /** Points a copy, served or conflicting, to another place with the same bytes. */
   async relocate(copy: { uid: string; sha256: string; segment: number; segment_offset: number }): Promise<void> {
-    const { uid, sha256, ...place } = copy
+    const { uid, sha256, segment, segment_offset } = copy
+    const place = { segment, segment_offset, pack: null, pack_offset: null }
     await this.#write('instances').where({ uid, sha256 }).update(place)
     await this.#write('conflicts').where({ uid, sha256 }).update(place)
   }
 
   async segmentComplete(segment: number): Promise<void> {
     await this.#write('segments').insert({ id: segment }).onConflict('id').ignore()
+  }
+
+  addPack(pack: NewPack): Promise<number> {
+    return addPack(this.#write, pack)
+  }
+
+  retireSegment(segment: number): Promise<void> {
+    return retireSegment(this.#write, segment)
+  }
+
+  segmentRemoved(segment: number): Promise<void> {
+    return segmentRemoved(this.#write, segment)
   }
 
   async setMeta({ key, value }: { key: string; value: string }): Promise<void> {

@@ -1,0 +1,139 @@
+import type { Knex } from 'knex'
+import type { InstanceRecord, Pack, StoreHolding } from '../ports.ts'
+import { conflictingCopies, servedCopies } from './instances.ts'
+import { type CopyRow, digestPrefix, toRecord } from './rows.ts'
+
+const DIGESTS_PER_QUERY = 500
+
+interface PackRow {
+  id: number
+  study_uid: string
+  key: string
+  sha256: string
+  size_bytes: number
+  instance_count: number
+  payload_bytes: number
+  sealed_at: string
+}
+
+/** See CataloguePacks.unsealedStudies. Goes from one study to the next by the index, however many instances each has. */
+export async function* unsealedStudies(knex: Knex, lastReceivedBefore: string): AsyncGenerator<string> {
+  for (let after = 0; ; ) {
+    const next = await knex('instances').whereNull('pack').where('study', '>', after).min({ study: 'study' }).first()
+    if (next?.study == null) break
+    after = next.study
+    const study = await knex('studies')
+      .where({ id: after })
+      .where('last_received', '<', lastReceivedBefore)
+      .first('uid', 'last_received')
+    if (study) yield study.uid
+  }
+  // Copies that are not served may claim a study of their own.
+  for (let after = ''; ; ) {
+    const next = await knex('conflicts')
+      .whereNull('pack')
+      .where('study_uid', '>', after)
+      .min({ uid: 'study_uid' })
+      .first()
+    if (next?.uid == null) return
+    after = next.uid
+    const young = await knex('conflicts')
+      .whereNull('pack')
+      .where({ study_uid: after })
+      .where('received', '>=', lastReceivedBefore)
+      .first('id')
+    const unserved = await knex('instances')
+      .join('studies', 'studies.id', 'instances.study')
+      .where('studies.uid', after)
+      .whereNull('instances.pack')
+      .first('instances.id')
+    if (!young && !unserved) yield after
+  }
+}
+
+export async function unsealedCopies(knex: Knex, studyUid: string): Promise<InstanceRecord[]> {
+  const served: CopyRow[] = await servedCopies(knex).where('studies.uid', studyUid).whereNull('instances.pack')
+  const others: CopyRow[] = await conflictingCopies(knex)
+    .where('conflicts.study_uid', studyUid)
+    .whereNull('conflicts.pack')
+  return [...served, ...others].map(toRecord)
+}
+
+export async function packs(
+  knex: Knex,
+  { after = 0, limit, studyUid }: { after?: number; limit: number; studyUid?: string },
+): Promise<Pack[]> {
+  const page = knex('packs').where('id', '>', after).orderBy('id').limit(limit)
+  if (studyUid !== undefined) page.where({ study_uid: studyUid })
+  return withCopies(knex, await page)
+}
+
+export async function pack(knex: Knex, id: number): Promise<Pack | undefined> {
+  const [found] = await withCopies(knex, await knex('packs').where({ id }))
+  return found
+}
+
+async function withCopies(knex: Knex, rows: readonly PackRow[]): Promise<Pack[]> {
+  const ids = rows.map(({ id }) => id)
+  const copies = await knex('pack_copies').whereIn('pack', ids).orderBy('store')
+  return rows.map((row) => ({
+    id: row.id,
+    studyUid: row.study_uid,
+    key: row.key,
+    sha256: row.sha256,
+    sizeBytes: row.size_bytes,
+    instanceCount: row.instance_count,
+    payloadBytes: row.payload_bytes,
+    sealedAt: row.sealed_at,
+    copies: copies
+      .filter(({ pack }) => pack === row.id)
+      .map(({ store, verified_at }) => ({ store, verifiedAt: verified_at })),
+  }))
+}
+
+export async function holdings(knex: Knex): Promise<StoreHolding[]> {
+  const rows = await knex('pack_copies')
+    .join('packs', 'packs.id', 'pack_copies.pack')
+    .groupBy('store')
+    .orderBy('store')
+    .select('store')
+    .count({ packs: '*' })
+    .sum({ bytes: 'size_bytes' })
+  return (rows as { store: string; packs: unknown; bytes: unknown }[]).map(({ store, packs, bytes }) => ({
+    store,
+    packs: Number(packs),
+    bytes: Number(bytes),
+  }))
+}
+
+export async function packsOf(knex: Knex, digests: readonly string[]): Promise<Map<string, number>> {
+  const found = new Map<string, number>()
+  for (let at = 0; at < digests.length; at += DIGESTS_PER_QUERY) {
+    const some = digests.slice(at, at + DIGESTS_PER_QUERY)
+    for (const table of ['instances', 'conflicts']) {
+      const rows = await knex(table)
+        .whereIn('digest_prefix', some.map(digestPrefix))
+        .whereIn('sha256', some)
+        .whereNotNull('pack')
+        .select('sha256', 'pack')
+      for (const row of rows) found.set(row.sha256, row.pack)
+    }
+  }
+  return found
+}
+
+export async function retirableSegments(knex: Knex, packedBefore: string): Promise<number[]> {
+  const rows: { id: number }[] = await knex('segments').where({ state: 'complete' }).orderBy('id').select('id')
+  const retirable: number[] = []
+  for (const { id } of rows) {
+    const inLanding = (table: string) => knex(table).where({ segment: id }).whereNull('pack').first('id')
+    if ((await inLanding('instances')) || (await inLanding('conflicts'))) continue
+    const young = await knex('instances')
+      .join('packs', 'packs.id', 'instances.pack')
+      .where('instances.segment', id)
+      .where('packs.sealed_at', '>=', packedBefore)
+      .first('instances.id')
+    if (!young) retirable.push(id)
+  }
+  return retirable
+}

@@ -1,0 +1,68 @@
+import { z } from 'zod'
+
+const id = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'a store is called by 1 to 32 small letters, digits and hyphens')
+  .describe('the name by which the catalogue knows the store; never give it to another one')
+
+const fileStore = z.strictObject({
+  id,
+  type: z.literal('file'),
+  folder: z.string().min(1).describe('root of the store, on a local disk or NFS; relative to the data folder'),
+})
+
+const variable = z.string().regex(/^[A-Z_][A-Z0-9_]*$/, 'the name of an environment variable')
+
+const s3Store = z.strictObject({
+  id,
+  type: z.literal('s3'),
+  bucket: z.string().min(3).max(63),
+  prefix: z
+    .string()
+    .regex(/^([A-Za-z0-9_-][A-Za-z0-9._-]*\/)+$/, 'ends in a slash')
+    .optional()
+    .describe('all objects are below it'),
+  endpoint: z.url().optional().describe('https://s3.example.org; none for AWS'),
+  region: z.string().optional(),
+  forcePathStyle: z.boolean().optional().describe('default: true where an endpoint is given'),
+  checksums: z
+    .enum(['when_required', 'when_supported'])
+    .optional()
+    .describe("of AWS's own kind; default when_required"),
+  credentials: z
+    .strictObject({ accessKeyIdVariable: variable, secretAccessKeyVariable: variable })
+    .optional()
+    .describe("names of environment variables; default: the AWS SDK's own chain"),
+  bytesTotal: z.int().min(1).optional().describe('what was bought, where the store itself cannot tell'),
+})
+
+/** Where packs are kept. */
+export const storesConfig = z
+  .array(z.discriminatedUnion('type', [fileStore, s3Store]))
+  .min(1)
+  .refine((stores) => new Set(stores.map((store) => store.id)).size === stores.length, 'two stores have the same id')
+  .default([{ id: 'local', type: 'file', folder: 'store' }])
+  .describe('places that hold packs: folders and buckets of any maker')
+
+export const sealingConfig = z.strictObject({
+  enabled: z.boolean().default(true).describe('seal studies into packs when they are quiet'),
+  quietSeconds: z
+    .number()
+    .min(0)
+    .default(3600)
+    .describe('a study that has got nothing for so long is sealed; what comes later makes a further pack'),
+  copies: z
+    .int()
+    .min(1)
+    .max(8)
+    .default(1)
+    .describe('stores that must hold a pack, verified, before the landing lets go of it'),
+  landingSeconds: z
+    .number()
+    .min(0)
+    .default(3600)
+    .describe('how long the landing keeps what is sealed, so that it is read from there while it is new'),
+})
+
+export type StoreConfig = z.output<typeof storesConfig>[number]
+export type SealingConfig = z.output<typeof sealingConfig>

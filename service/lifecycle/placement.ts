@@ -1,0 +1,47 @@
+import { ArchiveError } from '../errors.ts'
+import type { Store, Stores } from '../stores/ports.ts'
+
+/** Of a store's room; what is left for repairs and for whatever else is on its disk. */
+const RESERVE_SHARE = 0.05
+
+/** Chooses stores for new packs: those that work and have the largest share of free room. */
+export class Placement {
+  readonly #stores: Stores
+
+  constructor(stores: Stores) {
+    this.#stores = stores
+  }
+
+  /**
+   * The best store that is not among the `tried`. Throws ArchiveError `out_of_space` when those that are left are full,
+   * `unavailable` when none is left, with the reason for each.
+   */
+  async choose(sizeBytes: number, tried: ReadonlySet<string>): Promise<Store> {
+    let best: { store: Store; freeShare: number } | undefined
+    const reasons: string[] = []
+    let full = false
+    for (const store of this.#stores.all) {
+      if (tried.has(store.id)) continue
+      // Nothing is polled: unless somebody asks for it, a store that nobody reads from would stay away for ever.
+      if (store.trouble !== undefined) await store.tryAgain()
+      if (store.trouble !== undefined) {
+        reasons.push(`${store.id}: ${store.trouble}`)
+        continue
+      }
+      const freeShare = await freeShareWith(store, sizeBytes)
+      if (freeShare <= RESERVE_SHARE) {
+        full = true
+        reasons.push(`${store.id} is full`)
+      } else if (!best || freeShare > best.freeShare) best = { store, freeShare }
+    }
+    if (best) return best.store
+    const why = reasons.join('; ') || 'there are no more stores'
+    throw new ArchiveError(full ? 'out_of_space' : 'unavailable', `no store can take the pack: ${why}`)
+  }
+}
+
+/** A store that can't tell takes what it gets. */
+async function freeShareWith(store: Store, sizeBytes: number): Promise<number> {
+  const capacity = await store.capacity()
+  return capacity ? (capacity.bytesFree - sizeBytes) / Math.max(1, capacity.bytesTotal) : 1
+}

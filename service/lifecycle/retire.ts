@@ -1,0 +1,205 @@
+import { createHash } from 'node:crypto'
+import { type DoomedObject, requestPermit } from '../../retention/gate.ts'
+import type { Permit } from '../../storage-adapters/contract/permit.ts'
+import type { CataloguePacks, Pack } from '../catalogue/ports.ts'
+import { SYSTEM } from '../events/event.ts'
+import type { RecordEvents } from '../events/ports.ts'
+import { segmentKey, segmentPath } from '../landing/files.ts'
+import type { Landing } from '../landing/landing.ts'
+import { scanSegment } from '../landing/scan.ts'
+import { recheckPack } from '../packing/verify.ts'
+import type { Stores } from '../stores/ports.ts'
+
+/** What could not be read, or retired, is not read again and again. */
+const PAUSE_MS = 10 * 60_000
+const UNREAD_MAX = 10_000
+
+export interface RetirerOptions {
+  catalogue: Pick<
+    CataloguePacks,
+    'retirableSegments' | 'retiredSegments' | 'retireSegment' | 'segmentRemoved' | 'packsOf' | 'pack'
+  >
+  landing: Pick<Landing, 'folder' | 'removeSegment' | 'hasSegment'>
+  stores: Stores
+  events: RecordEvents
+  copiesWanted: number
+  /** How long the landing keeps what is sealed. */
+  keepMs: number
+  warn(message: string, details: object): void
+}
+
+/** That all of a segment is elsewhere too. */
+interface Proof {
+  permit: Permit
+  instances: number
+  packs: number[]
+}
+
+/** The event's list is bounded; the catalogue knows the rest. */
+const PACKS_NAMED_MAX = 1000
+
+/**
+ * Lets go of segments of the landing that are wholly in packs. What counts is what the segment's file holds, read again:
+ * every member's digest must be in a pack that enough stores give back whole, read again too: what they held when it was
+ * sealed proves nothing of a disk that was swapped or emptied since. A segment with anything else in it (damage, an instance
+ * that the catalogue refuses) stays.
+ */
+export class Retirer {
+  readonly #options: RetirerOptions
+  /** Segments that stay, and until when they are not looked at again. */
+  readonly #kept = new Map<number, number>()
+  /** Packs that a store did not give back whole, by store and key, and until when they are not read again. */
+  readonly #unread = new Map<string, number>()
+  /** Packs that were read again in this run, by store and key: several segments hold parts of them. */
+  #proved = new Map<string, Promise<number | undefined>>()
+
+  constructor(options: RetirerOptions) {
+    this.#options = options
+  }
+
+  /** Resolves with the number of segments that are gone. */
+  async run(now = Date.now()): Promise<number> {
+    const { catalogue, keepMs } = this.#options
+    this.#proved = new Map()
+    let removed = 0
+    // A crash came between.
+    for (const segment of await catalogue.retiredSegments()) {
+      if (await this.#attempt(segment, () => this.#remove(segment))) removed += 1
+    }
+    const packedBefore = new Date(now - keepMs).toISOString()
+    for (const segment of await catalogue.retirableSegments(packedBefore)) {
+      const retire = async (): Promise<boolean> => {
+        if (!(await this.#proof(segment))) return false
+        await catalogue.retireSegment(segment)
+        return this.#remove(segment)
+      }
+      if (await this.#attempt(segment, retire)) removed += 1
+    }
+    return removed
+  }
+
+  /** What goes wrong with one segment, missing or unreadable, must not keep the others. */
+  async #attempt(segment: number, act: () => Promise<boolean>): Promise<boolean> {
+    if ((this.#kept.get(segment) ?? 0) > Date.now()) return false
+    try {
+      return await act()
+    } catch (error) {
+      this.#keep(segment, (error as Error).message, PAUSE_MS)
+      return false
+    }
+  }
+
+  async #remove(segment: number): Promise<boolean> {
+    const { catalogue, landing, events } = this.#options
+    if (await landing.hasSegment(segment)) {
+      const proof = await this.#proof(segment)
+      if (!proof) return false
+      const { permit, instances, packs } = proof
+      await events.append({
+        kind: 'landing.freed',
+        actor: SYSTEM,
+        subject: {},
+        data: { segment, instances, permit: permit.id, packs: packs.slice(0, PACKS_NAMED_MAX).map(String) },
+      })
+      await landing.removeSegment(segment, permit)
+    }
+    await catalogue.segmentRemoved(segment)
+    return true
+  }
+
+  /** Undefined, with a warning, where anything in the segment is nowhere else. */
+  async #proof(segment: number): Promise<Proof | undefined> {
+    const { catalogue, landing } = this.#options
+    const digests: string[] = []
+    for await (const { found, gap } of scanSegment(segmentPath(landing.folder, segment))) {
+      if (gap) return this.#keep(segment, `bytes ${gap.start} to ${gap.end} are no instance`)
+      digests.push(found.member.note.sha256)
+    }
+    const packsOf = await catalogue.packsOf(digests)
+    const missing = digests.find((digest) => !packsOf.has(digest))
+    if (missing !== undefined) return this.#keep(segment, `no pack holds the instance with SHA-256 ${missing}`)
+    const object = { place: 'landing', key: segmentKey(segment), sha256: contentDigest(digests) }
+    const packs = [...new Set(packsOf.values())]
+    const permit = await this.#ask(object, packs)
+    if (!permit) return this.#keep(segment, 'too few stores have its packs', 0)
+    return { permit, instances: digests.length, packs }
+  }
+
+  /** All packs must be elsewhere; the gate is asked for each of them. */
+  async #ask(object: DoomedObject, packs: readonly number[]): Promise<Permit | undefined> {
+    const { catalogue, copiesWanted } = this.#options
+    let permit: Permit | undefined
+    for (const id of packs) {
+      const pack = await catalogue.pack(id)
+      const copies = pack && (await this.#copiesNow(pack))
+      if (!copies) return undefined
+      const answer = requestPermit(
+        {
+          ground: 'copies_elsewhere',
+          object,
+          copies: copies.map((copy) => ({ ...copy, key: pack.key, sha256: object.sha256 })),
+          copiesMin: copiesWanted,
+          held: false,
+          movesHeld: true,
+          nowMs: Date.now(),
+        },
+        new Date(),
+      )
+      if (!answer.allowed) return undefined
+      permit = answer.permit
+    }
+    return permit
+  }
+
+  #keep(segment: number, reason: string, forMs = Number.POSITIVE_INFINITY): undefined {
+    if (!this.#kept.has(segment)) this.#options.warn('a sealed segment stays in the landing', { segment, reason })
+    this.#kept.set(segment, Date.now() + forMs)
+  }
+
+  /** Those that are whole now; undefined where too few stores have it for a closer look to be worth it. */
+  async #copiesNow(pack: Pack): Promise<{ place: string; verifiedAtMs: number }[] | undefined> {
+    const there: string[] = []
+    for (const { store } of pack.copies) if (await this.#isThere(pack, store)) there.push(store)
+    if (there.length < this.#options.copiesWanted) return undefined
+    const copies: { place: string; verifiedAtMs: number }[] = []
+    for (const store of there) {
+      const name = `${store} ${pack.key}`
+      const proving = this.#proved.get(name) ?? this.#readAgain(pack, store)
+      this.#proved.set(name, proving)
+      const verifiedAtMs = await proving
+      if (verifiedAtMs !== undefined) copies.push({ place: store, verifiedAtMs })
+    }
+    return copies
+  }
+
+  async #isThere({ key, sizeBytes }: Pack, id: string): Promise<boolean> {
+    if ((this.#unread.get(`${id} ${key}`) ?? 0) > Date.now()) return false
+    const store = this.#options.stores.get(id)
+    const stat = await store?.adapter.stat(key).catch(() => undefined)
+    return stat?.sizeBytes === sizeBytes
+  }
+
+  /** When the store gave it back whole. */
+  async #readAgain({ key, sizeBytes, sha256 }: Pack, id: string): Promise<number | undefined> {
+    const { stores, warn } = this.#options
+    const read = async function* (start: number, end: number): AsyncGenerator<Buffer> {
+      const found = await stores.get(id)?.adapter.get(key, { range: { start, end } })
+      if (found) yield* found.body as AsyncIterable<Buffer>
+    }
+    try {
+      const { faults } = await recheckPack(read, sizeBytes, sha256)
+      if (faults.length === 0) return Date.now()
+      warn('a pack is damaged', { store: id, key, faults: faults.slice(0, 10) })
+    } catch (error) {
+      warn('a store could not give what it holds', { store: id, key, reason: (error as Error).message })
+    }
+    if (this.#unread.size >= UNREAD_MAX) this.#unread.clear()
+    this.#unread.set(`${id} ${key}`, Date.now() + PAUSE_MS)
+    return undefined
+  }
+}
+
+/** What a segment holds, in one digest: that of the digests of its members in their order. */
+function contentDigest(digests: readonly string[]): string {
+  return createHash('sha256').update(digests.join('\n')).digest('hex')
+}
