@@ -1,8 +1,11 @@
 import type { Logger } from 'pino'
 import type { Archive } from './archive.ts'
-import type { SealingConfig } from './config/stores.ts'
+import type { ScrubConfig, SealingConfig } from './config/stores.ts'
+import { Copies } from './lifecycle/copies.ts'
+import { Drainer } from './lifecycle/drain.ts'
 import { Placement } from './lifecycle/placement.ts'
 import { Retirer } from './lifecycle/retire.ts'
+import { Scrubber } from './lifecycle/scrub.ts'
 import { Sealer } from './lifecycle/seal.ts'
 import { Sealing } from './lifecycle/sealing.ts'
 import type { RecordDescriber } from './retrieve/describe-record.ts'
@@ -10,11 +13,13 @@ import type { RecordDescriber } from './retrieve/describe-record.ts'
 export interface Background {
   sealer: Sealer
   sealing: Sealing
+  drainer: Drainer
+  scrubber: Scrubber
 }
 
 export interface BackgroundOptions {
   archive: Archive
-  config: SealingConfig
+  config: { sealing: SealingConfig; scrub: ScrubConfig }
   describer: RecordDescriber
   lastArrival(): number
   log: Logger
@@ -24,14 +29,15 @@ export interface BackgroundOptions {
 export function openBackground({ archive, config, describer, lastArrival, log }: BackgroundOptions): Background {
   const { catalogue, landing, stores, instances, packs, events } = archive
   const warn = (message: string, details: object): void => log.warn(details, message)
+  const placement = new Placement(stores, () => catalogue.drainingStores())
   const sealer = new Sealer({
     catalogue,
     instances,
     // A pack is complete without what is only said about its instances.
     describe: (record) => describer.describe(record, 'bulkdata').catch(() => undefined),
-    placement: new Placement(stores),
+    placement,
     events,
-    copies: config.copies,
+    copies: config.sealing.copies,
     changed: (pack) => packs.forget(pack),
     warn,
   })
@@ -40,18 +46,28 @@ export function openBackground({ archive, config, describer, lastArrival, log }:
     landing,
     stores,
     events,
-    copiesWanted: config.copies,
-    keepMs: config.landingSeconds * 1000,
+    copiesWanted: config.sealing.copies,
+    keepMs: config.sealing.landingSeconds * 1000,
     warn,
   })
   const sealing = new Sealing({
     catalogue,
     sealer,
     retirer,
-    quietMs: config.quietSeconds * 1000,
+    quietMs: config.sealing.quietSeconds * 1000,
     lastArrival,
     info: (message, details) => log.info(details, message),
     warn,
   })
-  return { sealer, sealing }
+  const copies = new Copies({ catalogue, stores, packs, placement, events, warn })
+  const copiesWanted = config.sealing.copies
+  const drainer = new Drainer({ catalogue, stores, copies, events, copiesWanted, warn })
+  const scrubber = new Scrubber({
+    catalogue,
+    copies,
+    periodMs: config.scrub.periodDays * 24 * 3_600_000,
+    bytesPerSecond: config.scrub.bytesPerSecond,
+    warn,
+  })
+  return { sealer, sealing, drainer, scrubber }
 }

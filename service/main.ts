@@ -7,7 +7,7 @@ import type { Config } from './config/schema.ts'
 import { Tokens } from './config/tokens.ts'
 import { DataFolder } from './data-folder.ts'
 import { createDimseServer, type Listener } from './dimse/index.ts'
-import type { ApiContext } from './http/api.ts'
+import type { ApiContext } from './http/api-routes.ts'
 import { App } from './http/app.ts'
 import { Metrics } from './metrics.ts'
 import { BulkReader } from './retrieve/bulk.ts'
@@ -71,7 +71,7 @@ export class Node {
       const dimse = await this.#listenDimse(context)
       this.#addresses = { http: url, dimse }
       this.#state = 'ready'
-      if (config.sealing.enabled) this.#background?.sealing.start()
+      this.#startBackground(config)
       return this.#addresses
     } catch (error) {
       await this.stop()
@@ -84,12 +84,20 @@ export class Node {
     this.#state = 'stopping'
     this.#app?.refuse('stopping')
     await Promise.all([this.#closeHttp(), this.#dimse?.close(STOP_DEADLINE_MS)])
-    await this.#background?.sealing.stop()
+    const { sealing, drainer, scrubber } = this.#background ?? {}
+    await Promise.all([sealing?.stop(), drainer?.stop(), scrubber?.stop()])
     await this.#metadata?.close()
     await this.#describer?.close()
     await this.#archive?.close()
     await this.#folder?.close()
     this.#log.flush()
+  }
+
+  #startBackground(config: Config): void {
+    const { sealing, drainer, scrubber } = this.#background as Background
+    if (config.sealing.enabled) sealing.start()
+    if (config.scrub.enabled) scrubber.start()
+    void drainer.resume()
   }
 
   #notReady(): string[] {
@@ -105,6 +113,8 @@ export class Node {
       reasons.push('nothing can be stored: the landing is full')
     const unsealed = this.#background?.sealing.trouble
     if (unsealed !== undefined) reasons.push(`studies stay in the landing: ${unsealed}`)
+    const lost = this.#background?.scrubber.trouble
+    if (lost !== undefined) reasons.push(lost)
     return reasons
   }
 
@@ -157,7 +167,7 @@ export class Node {
     this.#log.info({ dataDir, version: VERSION }, 'archive open')
     const background = openBackground({
       archive,
-      config: this.#config.sealing,
+      config: this.#config,
       describer,
       lastArrival: () => this.#lastArrival,
       log: this.#log,
@@ -177,6 +187,8 @@ export class Node {
       packs: catalogue,
       stores,
       seal: (studyUid) => background.sealer.seal(studyUid),
+      drainer: background.drainer,
+      scrubber: background.scrubber,
       log: this.#log,
       version: VERSION,
       status: async () => {

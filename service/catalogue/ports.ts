@@ -188,9 +188,19 @@ export interface CataloguePacks {
    */
   addPack(pack: NewPack): Promise<number>
   pack(id: number): Promise<Pack | undefined>
+  packByKey(key: string): Promise<Pack | undefined>
   /** By number, behind `after`; of one study where it is given. */
   packs(options: { after?: number; limit: number; studyUid?: string }): Promise<Pack[]>
   holdings(): Promise<StoreHolding[]>
+  /** Packs that this store holds, by number, behind `after`. */
+  packsIn(store: string, options: { after?: number; limit: number }): Promise<Pack[]>
+  /** Packs of which a copy was read back last before this time, the longest ago first. */
+  packsToCheck(verifiedBefore: string, limit: number): Promise<{ pack: Pack; store: string }[]>
+  /** Nobody reads this copy from now on. Synced, because its bytes are freed behind it. */
+  dropCopy(pack: number, store: string): Promise<void>
+  /** Stores that are to be emptied: they get nothing new. */
+  drainingStores(): Promise<ReadonlySet<string>>
+  setDraining(store: string, draining: boolean): Promise<void>
   /** The pack that holds each of these bytes, by digest; those that none holds are left out. */
   packsOf(digests: readonly string[]): Promise<ReadonlyMap<string, number>>
   /** Complete segments of which the catalogue knows no copy that is in no pack, and that changed last before this time. */

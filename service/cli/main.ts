@@ -6,6 +6,7 @@ import { EXIT, Failure } from './exit.ts'
 import { addOfflineVerbs } from './offline.ts'
 import { addStart } from './start.ts'
 import { addStatusVerbs } from './status.ts'
+import { addStoreVerbs } from './stores.ts'
 import { addTokenVerbs } from './token.ts'
 
 /** The `firn` command. Resolves with its exit status: 0 yes, 1 no, 2 wrong usage, 3 failed. */
@@ -21,7 +22,15 @@ export async function main(argv: readonly string[]): Promise<number> {
   const done = (code: number): void => {
     status = code
   }
-  for (const add of [addStart, addStatusVerbs, addConfigVerbs, addTokenVerbs, addOfflineVerbs, addEventVerbs])
+  for (const add of [
+    addStart,
+    addStatusVerbs,
+    addStoreVerbs,
+    addConfigVerbs,
+    addTokenVerbs,
+    addOfflineVerbs,
+    addEventVerbs,
+  ])
     add(program, done)
   try {
     await program.parseAsync([...argv], { from: 'user' })

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { dimseConfig, tlsServer } from './dimse.ts'
-import { sealingConfig, storesConfig } from './stores.ts'
+import { scrubConfig, sealingConfig, storesConfig } from './stores.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -97,6 +97,7 @@ export const configSchema = z.strictObject({
   catalogue: catalogueConfig.prefault({}),
   stores: storesConfig,
   sealing: sealingConfig.prefault({}),
+  scrub: scrubConfig.prefault({}),
 })
 
 export type Config = z.output<typeof configSchema>

@@ -64,5 +64,16 @@ export const sealingConfig = z.strictObject({
     .describe('how long the landing keeps what is sealed, so that it is read from there while it is new'),
 })
 
+export const scrubConfig = z.strictObject({
+  enabled: z.boolean().default(true).describe('read packs again and make good what is damaged'),
+  periodDays: z.number().positive().default(90).describe('every copy of every pack is read again within so many days'),
+  bytesPerSecond: z
+    .int()
+    .min(1024)
+    .default(20_000_000)
+    .describe('what that takes of the stores at the most; the period wants at least the archive divided by its length'),
+})
+
+export type ScrubConfig = z.output<typeof scrubConfig>
 export type StoreConfig = z.output<typeof storesConfig>[number]
 export type SealingConfig = z.output<typeof sealingConfig>

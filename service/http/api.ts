@@ -1,30 +1,22 @@
 import type { Request, RequestHandler, Response, Router } from 'express'
 import { z } from 'zod'
-import type { CataloguePacks, Conflict, InstanceRecord } from '../catalogue/ports.ts'
-import type { Role } from '../config/tokens.ts'
-import { isUid } from '../dicom/uids.ts'
+import type { Conflict, InstanceRecord } from '../catalogue/ports.ts'
 import { ArchiveError } from '../errors.ts'
-import type { Sealed } from '../lifecycle/seal.ts'
-import type { Stores } from '../stores/ports.ts'
+import {
+  type ApiContext,
+  count,
+  pageSize,
+  type Route,
+  route,
+  sha256,
+  statusSchema,
+  timestamp,
+  uid,
+} from './api-routes.ts'
 import { only } from './auth.ts'
-import type { DicomWebContext } from './context.ts'
 import { sendText } from './send.ts'
+import { STORE_ROUTES } from './store-routes.ts'
 import { sendInstance } from './wado.ts'
-
-/** What the API needs beside the archive itself. */
-export interface ApiContext extends DicomWebContext {
-  version: string
-  status(): Promise<z.output<typeof statusSchema>>
-  packs: Pick<CataloguePacks, 'packs' | 'holdings'>
-  stores: Stores
-  /** Seals what is in no pack of a study, now. */
-  seal(studyUid: string): Promise<Sealed>
-}
-
-const uid = z.string().max(64)
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
-const timestamp = z.string().describe('ISO 8601, UTC')
-const count = z.int().min(0)
 
 const sourceSchema = z.object({
   protocol: z.enum(['stow', 'dimse', 'import']),
@@ -54,84 +46,9 @@ const changeSchema = z.object({
   sha256,
 })
 
-export const statusSchema = z.object({
-  version: z.string(),
-  startedAt: timestamp,
-  ready: z.boolean(),
-  degraded: z.array(z.string()).describe('what the node cannot do although it serves'),
-  catalogue: z.object({
-    dialect: z.enum(['sqlite', 'postgres']),
-    patients: count,
-    studies: count,
-    series: count,
-    instances: count,
-    conflicts: count,
-    bytes: count,
-  }),
-  landing: z.object({ bytesFree: count, bytesTotal: count, reserveBytes: count }),
-  dimse: z.object({ aeTitle: z.string(), host: z.string(), port: z.int() }).nullable(),
-})
-
-const packSchema = z.object({
-  id: z.int().min(1),
-  studyUid: uid,
-  key: z.string().describe('of the object in each store'),
-  sha256: sha256.describe('of the whole pack'),
-  sizeBytes: count,
-  instances: count,
-  payloadBytes: count.describe('of the instances alone'),
-  sealedAt: timestamp,
-  copies: z.array(z.object({ store: z.string(), verifiedAt: timestamp.describe('when it was last read back whole') })),
-})
-
-const capacitySchema = z.object({
-  stores: z.array(
-    z.object({
-      id: z.string(),
-      trouble: z.string().nullable().describe('why the store is not used now'),
-      bytesTotal: count.nullable().describe('null where the store cannot tell'),
-      bytesFree: count.nullable(),
-      packs: count,
-      bytes: count.describe('of the packs in it'),
-    }),
-  ),
-})
-
-const sealedSchema = z.object({
-  packs: z.array(
-    z.object({
-      id: z.int().min(1),
-      key: z.string(),
-      stores: z.array(z.string()),
-      instances: count,
-      sizeBytes: count,
-    }),
-  ),
-  leftOut: z.array(sha256).describe('damaged instances, which stay in the landing'),
-})
-
-interface Route<Query extends z.ZodObject, Answer extends z.ZodType> {
-  path: string
-  /** Default get. */
-  method?: 'get' | 'post'
-  summary: string
-  role: Role
-  parameters?: z.ZodObject
-  query?: Query
-  answer: Answer
-  handle(context: ApiContext, query: z.output<Query>, parameters: Record<string, string>): Promise<z.input<Answer>>
-}
-
-function route<Query extends z.ZodObject, Answer extends z.ZodType>(
-  one: Route<Query, Answer>,
-): Route<z.ZodObject, z.ZodType> {
-  return one as unknown as Route<z.ZodObject, z.ZodType>
-}
-
-const pageSize = z.coerce.number().int().min(1).max(10_000).default(1000)
-
 /** Firn's own API: the same schemas validate, shape the answers and describe them. */
 const ROUTES = [
+  ...STORE_ROUTES,
   route({
     path: '/status',
     summary: 'The state of this node and what the archive holds',
@@ -170,44 +87,6 @@ const ROUTES = [
     },
   }),
   route({
-    path: '/capacity',
-    summary: 'The stores, how much room they have, and what they hold',
-    role: 'read',
-    answer: capacitySchema,
-    handle: (context) => capacity(context),
-  }),
-  route({
-    path: '/packs',
-    summary: 'Sealed packs by number, and the stores that hold them',
-    role: 'read',
-    query: z.object({
-      studyUid: uid.optional(),
-      after: z.coerce.number().int().min(0).default(0),
-      limit: pageSize,
-    }),
-    answer: z.object({
-      packs: z.array(packSchema),
-      next: count.nullable().describe('pass as `after` to go on from here'),
-    }),
-    async handle({ packs }, { studyUid, after, limit }) {
-      const found = await packs.packs({ after, limit, ...(studyUid === undefined ? {} : { studyUid }) })
-      const page = found.map(({ instanceCount, ...pack }) => ({ ...pack, instances: instanceCount }))
-      return { packs: page, next: found.length === limit ? (found.at(-1)?.id ?? null) : null }
-    },
-  }),
-  route({
-    path: '/studies/{studyUid}/seal',
-    method: 'post',
-    summary: 'Seal what is in no pack of a study, now',
-    role: 'admin',
-    parameters: z.object({ studyUid: uid }),
-    answer: sealedSchema,
-    async handle({ seal }, _query, { studyUid = '' }) {
-      if (!isUid(studyUid)) throw new ArchiveError('invalid_request', 'no Study Instance UID')
-      return seal(studyUid)
-    },
-  }),
-  route({
     path: '/instances/by-digest/{sha256}/info',
     summary: 'What is known of the copy with this digest, served or conflicting',
     role: 'read',
@@ -232,22 +111,6 @@ function view(record: InstanceRecord | Conflict): z.output<typeof instanceSchema
     receivedAt,
     source,
   }
-}
-
-async function capacity({ stores, packs }: ApiContext): Promise<z.output<typeof capacitySchema>> {
-  const held = new Map((await packs.holdings()).map((holding) => [holding.store, holding]))
-  const rows = stores.all.map(async (store) => {
-    const room = store.trouble === undefined ? await store.capacity() : undefined
-    return {
-      id: store.id,
-      trouble: store.trouble ?? null,
-      bytesTotal: room?.bytesTotal ?? null,
-      bytesFree: room?.bytesFree ?? null,
-      packs: held.get(store.id)?.packs ?? 0,
-      bytes: held.get(store.id)?.bytes ?? 0,
-    }
-  })
-  return { stores: await Promise.all(rows) }
 }
 
 async function copyByDigest({ catalogue }: ApiContext, digest: unknown): Promise<InstanceRecord> {
@@ -284,9 +147,11 @@ function serve(one: Route<z.ZodObject, z.ZodType>, context: ApiContext): Request
 function openApi(version: string) {
   const error = { description: 'why not', content: { 'application/json': { schema: schemaOf(ERROR) } } }
   const errors = { '400': error, '401': error, '403': error, '404': error }
-  const paths: Record<string, unknown> = {}
+  const paths: Record<string, object> = {}
   for (const one of ROUTES) {
-    paths[`/api/v1${one.path}`] = {
+    const path = `/api/v1${one.path}`
+    paths[path] = {
+      ...paths[path],
       [one.method ?? 'get']: {
         summary: one.summary,
         'x-role': one.role,

@@ -8,8 +8,12 @@ const RESERVE_SHARE = 0.05
 export class Placement {
   readonly #stores: Stores
 
-  constructor(stores: Stores) {
+  readonly #draining: () => Promise<ReadonlySet<string>>
+
+  /** `draining`: stores that are to be emptied, and get nothing. */
+  constructor(stores: Stores, draining: () => Promise<ReadonlySet<string>> = async () => new Set()) {
     this.#stores = stores
+    this.#draining = draining
   }
 
   /**
@@ -20,8 +24,13 @@ export class Placement {
     let best: { store: Store; freeShare: number } | undefined
     const reasons: string[] = []
     let full = false
+    const draining = await this.#draining()
     for (const store of this.#stores.all) {
       if (tried.has(store.id)) continue
+      if (draining.has(store.id)) {
+        reasons.push(`${store.id} is drained`)
+        continue
+      }
       // Nothing is polled: unless somebody asks for it, a store that nobody reads from would stay away for ever.
       if (store.trouble !== undefined) await store.tryAgain()
       if (store.trouble !== undefined) {

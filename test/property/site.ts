@@ -27,7 +27,7 @@ export async function withSite<T>(
   try {
     const archive = await openArchive(config, folder, log)
     const describer = new RecordDescriber(archive.instances, config.limits.headerBytesMax)
-    const background = openBackground({ archive, config: config.sealing, describer, lastArrival: () => 0, log })
+    const background = openBackground({ archive, config, describer, lastArrival: () => 0, log })
     try {
       const send = (file: Buffer) => archive.receiver.receive({ body: inChunks(file), source: SOURCE })
       return await use({ archive, ...background, send })

@@ -184,7 +184,11 @@ export class KnexCatalogue implements CatalogueReader, CatalogueWriter, Catalogu
   }
 
   pack(id: number): Promise<Pack | undefined> {
-    return packs.pack(this.#read, id)
+    return packs.pack(this.#read, { id })
+  }
+
+  packByKey(key: string): Promise<Pack | undefined> {
+    return packs.pack(this.#read, { key })
   }
 
   packs(options: { after?: number; limit: number; studyUid?: string }): Promise<Pack[]> {
@@ -193,6 +197,26 @@ export class KnexCatalogue implements CatalogueReader, CatalogueWriter, Catalogu
 
   holdings(): Promise<StoreHolding[]> {
     return packs.holdings(this.#read)
+  }
+
+  packsIn(store: string, options: { after?: number; limit: number }): Promise<Pack[]> {
+    return packs.packsIn(this.#read, store, options)
+  }
+
+  packsToCheck(verifiedBefore: string, limit: number): Promise<{ pack: Pack; store: string }[]> {
+    return packs.packsToCheck(this.#read, verifiedBefore, limit)
+  }
+
+  dropCopy(pack: number, store: string): Promise<void> {
+    return this.#writer.dropCopy(pack, store)
+  }
+
+  drainingStores(): Promise<ReadonlySet<string>> {
+    return packs.drainingStores(this.#read)
+  }
+
+  setDraining(store: string, draining: boolean): Promise<void> {
+    return this.#writer.setMeta(packs.drainingKey(store), draining ? 'yes' : 'no')
   }
 
   packsOf(digests: readonly string[]): Promise<ReadonlyMap<string, number>> {

@@ -84,6 +84,12 @@ async function durably(knex: Knex, work: (trx: Knex.Transaction) => Promise<void
   }
 }
 
+export async function dropCopy(knex: Knex, { pack, store }: { pack: number; store: string }): Promise<void> {
+  await durably(knex, async (trx) => {
+    await trx('pack_copies').where({ pack, store }).del()
+  })
+}
+
 export async function segmentRemoved(knex: Knex, id: number): Promise<void> {
   await knex('segments').where({ id }).update({ state: 'removed' })
 }

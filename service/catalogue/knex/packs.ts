@@ -68,8 +68,8 @@ export async function packs(
   return withCopies(knex, await page)
 }
 
-export async function pack(knex: Knex, id: number): Promise<Pack | undefined> {
-  const [found] = await withCopies(knex, await knex('packs').where({ id }))
+export async function pack(knex: Knex, which: { id: number } | { key: string }): Promise<Pack | undefined> {
+  const [found] = await withCopies(knex, await knex('packs').where(which))
   return found
 }
 
@@ -105,6 +105,46 @@ export async function holdings(knex: Knex): Promise<StoreHolding[]> {
     bytes: Number(bytes),
   }))
 }
+
+export async function packsIn(
+  knex: Knex,
+  store: string,
+  { after = 0, limit }: { after?: number; limit: number },
+): Promise<Pack[]> {
+  const held = knex('pack_copies').where({ store }).where('pack', '>', after).orderBy('pack').limit(limit)
+  const ids = (await held.select('pack')).map(({ pack }) => pack)
+  return withCopies(knex, await knex('packs').whereIn('id', ids).orderBy('id'))
+}
+
+export async function packsToCheck(
+  knex: Knex,
+  verifiedBefore: string,
+  limit: number,
+): Promise<{ pack: Pack; store: string }[]> {
+  const old: { pack: number; store: string }[] = await knex('pack_copies')
+    .where('verified_at', '<', verifiedBefore)
+    .orderBy('verified_at')
+    .limit(limit)
+    .select('pack', 'store')
+  const found = await withCopies(
+    knex,
+    await knex('packs').whereIn(
+      'id',
+      old.map(({ pack }) => pack),
+    ),
+  )
+  const byId = new Map(found.map((pack) => [pack.id, pack]))
+  return old.map(({ pack, store }) => ({ pack: byId.get(pack) as Pack, store }))
+}
+
+const DRAINING = 'draining '
+
+export async function drainingStores(knex: Knex): Promise<ReadonlySet<string>> {
+  const rows: { key: string }[] = await knex('meta').where('key', 'like', `${DRAINING}%`).where({ value: 'yes' })
+  return new Set(rows.map(({ key }) => key.slice(DRAINING.length)))
+}
+
+export const drainingKey = (store: string): string => DRAINING + store
 
 export async function packsOf(knex: Knex, digests: readonly string[]): Promise<Map<string, number>> {
   const found = new Map<string, number>()

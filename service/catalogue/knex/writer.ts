@@ -69,6 +69,10 @@ export class Writer {
     return (await this.#write('addPack', { ...pack, instances })) as number
   }
 
+  async dropCopy(pack: number, store: string): Promise<void> {
+    await this.#write('dropCopy', { pack, store })
+  }
+
   async retireSegment(segment: number): Promise<void> {
     await this.#write('retireSegment', segment)
   }

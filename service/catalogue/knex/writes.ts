@@ -4,7 +4,7 @@ import type { NewPack, RecordOutcome } from '../ports.ts'
 import { commit } from './commit.ts'
 import { type DatabaseOptions, openReader, openWriter } from './connect.ts'
 import { KeptIds } from './kept-ids.ts'
-import { addPack, retireSegment, segmentRemoved } from './pack-writes.ts'
+import { addPack, dropCopy, retireSegment, segmentRemoved } from './pack-writes.ts'
 import type { InstanceRows } from './rows.ts'
 
 /** Tables that a rebuild fills again from storage, those that refer to others first. */
@@ -60,6 +60,10 @@ export class Rows {
 
   addPack(pack: NewPack): Promise<number> {
     return addPack(this.#write, pack)
+  }
+
+  dropCopy(copy: { pack: number; store: string }): Promise<void> {
+    return dropCopy(this.#write, copy)
   }
 
   retireSegment(segment: number): Promise<void> {

@@ -15,7 +15,7 @@ export async function up(knex: Knex): Promise<void> {
   await knex.schema.createTable('pack_copies', (table) => {
     table.bigInteger('pack').notNullable().references('packs.id')
     table.string('store', 64).notNullable().index()
-    table.string('verified_at', 32).notNullable()
+    table.string('verified_at', 32).notNullable().index()
     table.primary(['pack', 'store'])
   })
   for (const name of ['instances', 'conflicts']) {

@@ -1,0 +1,168 @@
+import { requestPermit } from '../../retention/gate.ts'
+import { bodyOf } from '../../storage-adapters/contract/body.ts'
+import { isStorageError } from '../../storage-adapters/contract/errors.ts'
+import type { Source } from '../../storage-adapters/contract/source.ts'
+import type { CataloguePacks, Pack } from '../catalogue/ports.ts'
+import { ArchiveError } from '../errors.ts'
+import { SYSTEM } from '../events/event.ts'
+import type { RecordEvents } from '../events/ports.ts'
+import { recheckPack } from '../packing/verify.ts'
+import type { PackReader } from '../retrieve/pack-reader.ts'
+import type { Stores } from '../stores/ports.ts'
+import type { Placement } from './placement.ts'
+
+export interface CopiesOptions {
+  catalogue: Pick<CataloguePacks, 'addPack' | 'dropCopy' | 'pack'>
+  stores: Stores
+  packs: Pick<PackReader, 'read' | 'forget'>
+  placement: Placement
+  events: RecordEvents
+  warn(message: string, details: object): void
+}
+
+/** What is found when a copy is read again. */
+export type CopyState = 'intact' | 'damaged' | 'unreadable'
+
+/** Copies of packs: read again, made, freed. What drain, scrub and repair are made of. */
+export class Copies {
+  readonly #options: CopiesOptions
+
+  constructor(options: CopiesOptions) {
+    this.#options = options
+  }
+
+  /** Reads one copy to its end and notes what was found, in the event log and, where it is intact, in the catalogue. */
+  async check(pack: Pack, store: string): Promise<CopyState> {
+    const { catalogue, events, warn } = this.#options
+    const { state, found } = await this.#read(pack, store)
+    if (state === 'unreadable') {
+      warn('a store could not give what it holds', { store, key: pack.key, reason: found })
+      return state
+    }
+    await events.append({
+      kind: 'pack.verified',
+      actor: SYSTEM,
+      subject: subjectOf(pack, store),
+      data: { store, sizeBytes: pack.sizeBytes, intact: state === 'intact', ...(found ? { found } : {}) },
+    })
+    if (state === 'intact') await this.#note(catalogue, pack, store)
+    else warn('a copy of a pack is damaged', { store, key: pack.key, found })
+    return state
+  }
+
+  async #read({ key, sha256, sizeBytes }: Pack, id: string): Promise<{ state: CopyState; found?: string }> {
+    const adapter = this.#options.stores.get(id)?.adapter
+    if (!adapter) return { state: 'unreadable', found: 'the store is not configured' }
+    try {
+      const stat = await adapter.stat(key)
+      if (stat.sizeBytes !== sizeBytes) return { state: 'damaged', found: `it has ${stat.sizeBytes} bytes` }
+      const read = async function* (start: number, end: number): AsyncGenerator<Buffer> {
+        const { body } = await adapter.get(key, { range: { start, end } })
+        yield* body as AsyncIterable<Buffer>
+      }
+      const { faults } = await recheckPack(read, sizeBytes, sha256)
+      const [fault] = faults
+      return fault
+        ? { state: 'damaged', found: `${fault.member ?? 'the pack'}: ${fault.problem}` }
+        : { state: 'intact' }
+    } catch (error) {
+      if (isStorageError(error, 'not_found')) return { state: 'damaged', found: 'it is not there' }
+      return { state: 'unreadable', found: (error as Error).message }
+    }
+  }
+
+  /**
+   * A further copy in a store that has none, but for those `except`, made of those that there are, and read back. Resolves
+   * with its store. Throws ArchiveError `out_of_space`, `unavailable` when no store is left.
+   */
+  async add(pack: Pack, except: ReadonlySet<string>): Promise<string> {
+    const { placement, events, catalogue, packs, warn } = this.#options
+    const tried = new Set([...except, ...pack.copies.map(({ store }) => store)])
+    for (;;) {
+      const store = await placement.choose(pack.sizeBytes, tried)
+      tried.add(store.id)
+      try {
+        await store.adapter.put(pack.key, this.#source(pack))
+      } catch (error) {
+        if (isStorageError(error, 'aborted')) throw error
+        warn('a store did not take a pack', { store: store.id, key: pack.key, reason: (error as Error).message })
+        continue
+      }
+      const { state, found } = await this.#read(pack, store.id)
+      if (state !== 'intact') {
+        warn('a store did not give back a pack', { store: store.id, key: pack.key, reason: found })
+        continue
+      }
+      const { sizeBytes } = pack
+      await events.append({
+        kind: 'pack.placed',
+        actor: SYSTEM,
+        subject: subjectOf(pack, store.id),
+        data: { store: store.id, sizeBytes },
+      })
+      await this.#note(catalogue, pack, store.id)
+      packs.forget(pack.id)
+      return store.id
+    }
+  }
+
+  #source({ id, sizeBytes, sha256 }: Pack): Source {
+    const { packs } = this.#options
+    return { sizeBytes, sha256, open: () => bodyOf(packs.read({ pack: id, offset: 0 }, 0, sizeBytes)) }
+  }
+
+  async #note(catalogue: Pick<CataloguePacks, 'addPack'>, pack: Pack, store: string): Promise<void> {
+    await catalogue.addPack({ ...pack, instances: [], copies: [{ store, verifiedAt: new Date().toISOString() }] })
+  }
+
+  /** From now on nobody reads this copy; its bytes stay where they are, as evidence. */
+  async disown(pack: Pack, store: string): Promise<void> {
+    await this.#options.catalogue.dropCopy(pack.id, store)
+    this.#options.packs.forget(pack.id)
+  }
+
+  /**
+   * Frees a copy, if `copiesMin` other stores give the pack back whole, now. Throws ArchiveError `forbidden` where they
+   * don't: then it stays.
+   */
+  async free(pack: Pack, from: string, copiesMin: number, reason: string): Promise<void> {
+    const { stores, events } = this.#options
+    const copies: { place: string; key: string; sha256: string; verifiedAtMs: number }[] = []
+    for (const { store } of pack.copies) {
+      if (store === from || copies.length >= copiesMin) continue
+      if ((await this.check(pack, store)) !== 'intact') continue
+      copies.push({ place: store, key: pack.key, sha256: pack.sha256, verifiedAtMs: Date.now() })
+    }
+    const { key, sha256, sizeBytes } = pack
+    const answer = requestPermit(
+      {
+        ground: 'copies_elsewhere',
+        object: { place: from, key, sha256 },
+        copies,
+        copiesMin,
+        held: false,
+        movesHeld: true,
+        nowMs: Date.now(),
+      },
+      new Date(),
+    )
+    if (!answer.allowed) {
+      throw new ArchiveError('forbidden', `${key} stays in ${from}: ${answer.codes.join(', ')} (${copiesMin} wanted)`)
+    }
+    await this.disown(pack, from)
+    await events.append({
+      kind: 'pack.freed',
+      actor: SYSTEM,
+      subject: subjectOf(pack, from),
+      data: { store: from, sizeBytes, permit: answer.permit.id, reason },
+    })
+    await stores
+      .get(from)
+      ?.adapter.remove(key, answer.permit)
+      .catch((error) => {
+        if (!isStorageError(error, 'not_found')) throw error
+      })
+  }
+}
+
+const subjectOf = ({ studyUid, sha256 }: Pack, store: string) => ({ study: studyUid, pack: sha256, store })
