@@ -74,6 +74,7 @@ const copy = (place: string, change: Partial<VerifiedCopy> = {}): VerifiedCopy =
 const COPIES: Record<string, readonly VerifiedCopy[]> = {
   none: [],
   'only itself': [copy('store-a'), copy('store-a')],
+  'itself and one other': [copy('store-a'), copy('store-b')],
   'same place twice': [copy('store-b'), copy('store-b')],
   'other bytes': [copy('store-b'), copy('store-c', { sha256: digest(78) })],
   'checked long ago': [copy('store-b'), copy('store-c', { verifiedAtMs: NOW_MS - 2 * DAY_MS })],
