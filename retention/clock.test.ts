@@ -34,6 +34,19 @@ describe('compliance clock', () => {
     assert.equal(state.systemBehind, true)
   })
 
+  test("a time server's small correction is no alarm", () => {
+    const state = observe(start(), { systemMs: T0 - 1000, monotonicMs: 1000, runId: 'r0' })
+    assert.deepEqual([state.complianceMs, state.systemBehind], [T0, false])
+  })
+
+  test('what is no time is refused, and changes nothing', () => {
+    const good = { systemMs: T0, monotonicMs: 1, runId: 'r0' }
+    const peer = { clockId: 'south', complianceMs: Number.POSITIVE_INFINITY }
+    for (const wrong of [{ systemMs: Number.NaN }, { monotonicMs: Number.NaN }, { peer }]) {
+      assert.throws(() => observe(start(), { ...good, ...wrong }), RangeError)
+    }
+  })
+
   test('a monotonic clock that starts again without a new process adds nothing', () => {
     const ahead = observe(start(), { systemMs: T0 + DAY, monotonicMs: DAY, runId: 'r0' })
     assert.equal(observe(ahead, { systemMs: T0 + 9 * DAY, monotonicMs: 5, runId: 'r0' }).complianceMs, T0 + DAY)

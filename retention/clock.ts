@@ -24,7 +24,7 @@ export interface ClockState {
   readonly monotonicMs: number
   /** The peer's clock, as it was compared last. */
   readonly peer?: { readonly clockId: string; readonly agreed: boolean } | undefined
-  /** The system clock was behind the compliance clock when it was observed last. */
+  /** The system clock was behind the compliance clock, by more than time servers correct, when it was observed last. */
   readonly systemBehind: boolean
 }
 
@@ -39,13 +39,18 @@ export interface Observation {
 /** How far ahead a peer's clock may be and still be one that agrees: exchanges and system clocks are late by minutes. */
 const AGREES_MS = 3_600_000
 
+/** Time servers set a clock back by less than that, every day and rightly. */
+const BEHIND_MS = 60_000
+
 /** A clock that starts its life; whoever sets up a site answers for the system clock being right that once. */
 export function startClock(clockId: string, { systemMs, monotonicMs, runId }: Observation): ClockState {
   return { clockId, complianceMs: systemMs, runId, monotonicMs, systemBehind: false }
 }
 
-/** The clock after an observation. Persist it before anything is decided by it. */
+/** The clock after an observation. Persist it before anything is decided by it. Throws RangeError for what is no time. */
 export function observe(state: ClockState, seen: Observation): ClockState {
+  const times = [seen.systemMs, seen.monotonicMs, seen.peer?.complianceMs ?? 0]
+  if (!times.every(Number.isFinite)) throw new RangeError('an observation of the clock is not a time')
   const measuredMs = seen.runId === state.runId ? Math.max(0, seen.monotonicMs - state.monotonicMs) : 0
   const believed = seen.peer && state.peer?.agreed && state.peer.clockId === seen.peer.clockId
   const shownMs = Math.max(state.complianceMs + measuredMs, believed ? (seen.peer?.complianceMs ?? 0) : 0)
@@ -59,7 +64,7 @@ export function observe(state: ClockState, seen: Observation): ClockState {
     runId: seen.runId,
     monotonicMs: seen.monotonicMs,
     ...(peer ? { peer } : {}),
-    systemBehind: seen.systemMs < state.complianceMs,
+    systemBehind: seen.systemMs < state.complianceMs - BEHIND_MS,
   }
 }
 

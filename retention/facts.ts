@@ -7,14 +7,17 @@ export interface RetentionEvent {
   readonly id: string
   /**
    * `death`; `contact`, `discharge`, `entry`, `end-of-treatment` (these count as contacts); what a policy's rules name
-   * (`consent`, `last-application`, `diagnosis-of-cancer`, `transfusion`, `claim`, ...); `ended`, see `ends`.
+   * (`consent`, `last-application`, `diagnosis-of-cancer`, `transfusion`, `claim`, ...); `ended` and `voided`, see `ends`.
    */
   readonly kind: string
   /** A DA value; missing or unreadable means some day up to `recordedOn`. */
   readonly date?: string | undefined
   /** YYYY-MM-DD, in the archive's zone. */
   readonly recordedOn: string
-  /** Of an `ended` event: the id of the event that is over, for example of a claim. */
+  /**
+   * Of an `ended` event: the id of the event that is over, for example of a claim. Of a `voided` one: of an event that was
+   * recorded by mistake and counts no more; both stay in the facts. What was decided with it is not shortened.
+   */
   readonly ends?: string | undefined
 }
 
@@ -68,7 +71,7 @@ export function readFacts(facts: StudyFacts): ReadFacts {
   const received = parseDate(facts.receivedOn)
   const studyDate = parseDa(facts.studyDate)
   const study = studyDate ?? notAfter(received)
-  const events = facts.events ?? []
+  const events = inForce(facts.events ?? [])
   return {
     facts,
     study,
@@ -78,6 +81,11 @@ export function readFacts(facts: StudyFacts): ReadFacts {
     events,
     lastContact: contact(study, facts.last, events),
   }
+}
+
+function inForce(events: readonly RetentionEvent[]): readonly RetentionEvent[] {
+  const voided = new Set(events.filter(({ kind }) => kind === 'voided').map(({ ends }) => ends))
+  return voided.size === 0 ? events : events.filter(({ id, kind }) => kind !== 'voided' && !voided.has(id))
 }
 
 function contact(study: DateSpan, last: StudyFacts['last'], events: readonly RetentionEvent[]): DateSpan {

@@ -74,6 +74,7 @@ const copy = (place: string, change: Partial<VerifiedCopy> = {}): VerifiedCopy =
 const COPIES: Record<string, readonly VerifiedCopy[]> = {
   none: [],
   'only itself': [copy('store-a'), copy('store-a')],
+  'itself and one other': [copy('store-a'), copy('store-b')],
   'same place twice': [copy('store-b'), copy('store-b')],
   'other bytes': [copy('store-b'), copy('store-c', { sha256: digest(78) })],
   'checked long ago': [copy('store-b'), copy('store-c', { verifiedAtMs: NOW_MS - 2 * DAY_MS })],
@@ -104,7 +105,7 @@ const byDisposition = (state: State, change: object = {}): GateRequest => ({
   ...change,
 })
 const byCopies = (held: boolean, copies: readonly VerifiedCopy[], change: object = {}): GateRequest => ({
-  ...{ ground: 'copies_elsewhere', object, copies, copiesMin: 2, held, movesHeld: false, nowMs: NOW_MS },
+  ...{ ground: 'copies_elsewhere', object, copies, condemned: [], copiesMin: 2, held, movesHeld: false, nowMs: NOW_MS },
   ...change,
 })
 /** The catalogue knows every study of the matrix, so nothing of them was never acknowledged. */
@@ -202,6 +203,14 @@ describe('the gate', () => {
   test('what is held is moved only where the house says that a hold keeps the study and not each copy', () => {
     assert.ok(requestPermit(byCopies(true, COPIES.enough ?? [], { movesHeld: true }), NOW).allowed)
     assert.ok(!requestPermit(byCopies(true, COPIES['only itself'] ?? [], { movesHeld: true }), NOW).allowed)
+  })
+
+  test('two copies are not freed because of each other', () => {
+    const free = (place: string, other: string, condemned: string[]) =>
+      requestPermit(byCopies(false, [copy(other)], { object: { ...object, place }, copiesMin: 1, condemned }), NOW)
+        .allowed
+    assert.ok(free('store-a', 'store-b', []))
+    assert.ok(!free('store-b', 'store-a', ['store-a']))
   })
 
   test('as many other copies as the policy wants are needed, and one at least', () => {

@@ -6,7 +6,7 @@ import { blocksOf, type Standing } from './standing.ts'
 
 /** The object whose bytes would be freed: one copy, at one place. */
 export interface DoomedObject {
-  /** The store that holds this copy. */
+  /** The store that holds this copy, by a name that is unique among all stores of both sites. */
   readonly place: string
   readonly key: string
   readonly sha256: string
@@ -27,6 +27,11 @@ export type GateRequest =
       readonly ground: 'copies_elsewhere'
       readonly object: DoomedObject
       readonly copies: readonly VerifiedCopy[]
+      /**
+       * Places for whose copy of these bytes a permit was given out and has not come back unused: two copies must not be
+       * freed because of each other. Whoever asks must ask for one object at a time.
+       */
+      readonly condemned: readonly string[]
       /** How many other copies the volume's policy wants. */
       readonly copiesMin: number
       /** Whether the study is held, and whether this house moves what is held. A hold keeps the study, not each copy. */
@@ -123,12 +128,13 @@ function againstDisposition(request: RequestOn<'disposition'>): GateRefusal[] {
 }
 
 function againstCopies(request: RequestOn<'copies_elsewhere'>): GateRefusal[] {
-  const { object, copies, copiesMin, held, movesHeld, nowMs } = request
+  const { object, copies, condemned, copiesMin, held, movesHeld, nowMs } = request
+  const gone = new Set([object.place, ...condemned])
   const places = new Set(
     copies
       .filter(({ place, sha256, verifiedAtMs }) => {
         const ageMs = nowMs - verifiedAtMs
-        return place !== object.place && sha256 === object.sha256 && ageMs >= 0 && ageMs <= VERIFIED_WITHIN_MS
+        return !gone.has(place) && sha256 === object.sha256 && ageMs >= 0 && ageMs <= VERIFIED_WITHIN_MS
       })
       .map(({ place }) => place),
   )

@@ -237,6 +237,51 @@ describe('policy', () => {
     assert.equal(evaluate(rules, study('20180101')).retainUntil, '2019-01-01')
   })
 
+  const oneRule = (rule: object) => {
+    const rules = [{ id: 'r', class: 'any', years: 1, anchor: 'study-date', ...rule }]
+    return parsePolicy({ id: 'p', version: '1', timeZone: 'UTC', houseMinimum: { years: 0 }, rules })
+  }
+  const child: StudyFacts = {
+    studyUid: '1',
+    classes: ['record'],
+    studyDate: '20100315',
+    birthDate: '20000101',
+    receivedOn: '2010-03-15',
+    last: { any: { studyDate: '20300101', receivedOn: '2030-01-01' } },
+  }
+
+  test('an age is asked for on the day of the study or of the anchor, as the rule says', () => {
+    const until = (on: string) =>
+      evaluate(oneRule({ anchor: 'last-contact', untilAge: { age: 60, ends: 'birthday', on, below: 18 } }), child)
+        .retainUntil
+    assert.equal(until('study'), '2060-01-01')
+    assert.equal(until('anchor'), '2031-01-01')
+  })
+
+  test('a death counts only within the years that the rule gives it, to the day', () => {
+    const until = (death: string) =>
+      evaluate(oneRule({ deathRule: { years: 30, effect: 'also', withinYears: 2 } }), {
+        ...child,
+        events: [{ id: 'd', kind: 'death', date: death, recordedOn: '2019-01-01' }],
+      }).retainUntil
+    assert.equal(until('20120314'), '2042-03-14')
+    assert.equal(until('20120315'), '2011-03-15')
+    assert.equal(until('2012'), '2042-03-14')
+  })
+
+  test('a class that no rule knows makes every rule count, and is told', () => {
+    const rules = parsePolicy({
+      ...{ id: 'p', version: '1', timeZone: 'UTC', houseMinimum: { years: 0 } },
+      rules: [
+        { id: 'short', class: 'examination', years: 5, anchor: 'study-date' },
+        { id: 'long', class: 'treatment', years: 30, anchor: 'study-date' },
+      ],
+    })
+    const decision = evaluate(rules, { ...child, classes: ['examination', 'research'] })
+    assert.deepEqual([decision.retainUntil, decision.assumptions], ['2040-03-15', ['class_without_rule']])
+    assert.equal(evaluate(rules, { ...child, classes: ['examination'] }).retainUntil, '2015-03-15')
+  })
+
   test('the approvals of the strictest rule that applies are needed', () => {
     const rule = (id: string, studyClass: string, approvals: number) => ({
       ...{ id, class: studyClass, years: 1, anchor: 'study-date', approvals },

@@ -10,6 +10,9 @@ export type RetainUntil = string
 
 export const FOREVER = 'forever'
 
+/** Changes whenever the same inputs may give another answer, so that an old record is never judged by new arithmetic unawares. */
+export const ENGINE = 1
+
 /** What was assumed because it was not known; always in favour of keeping. */
 export type Assumption =
   | 'class_unknown'
@@ -23,9 +26,10 @@ export type Assumption =
 
 /**
  * Why a study is kept and until when. Plain data, kept as an event: with `inputs` alone anybody can evaluate it again
- * (`reproduce`) or by hand. `inputs.policy` is the same object in all decisions of a policy; `lean` takes it out.
+ * (`reproduce`) or by hand. `inputs.policy` is the same object in all decisions of a policy; `toRecord` takes it out.
  */
 export interface Decision {
+  readonly engine: typeof ENGINE
   readonly studyUid: string
   readonly retainUntil: RetainUntil
   /** The rule whose date it is: a rule's id, `house-minimum`, or `previous` where an earlier decision reaches further. */
@@ -76,6 +80,7 @@ export function evaluate(policy: Policy, facts: StudyFacts, previous?: RetainUnt
   const { rule, until } = latest(results, previous)
   noteDates(read, results, assumptions)
   return {
+    engine: ENGINE,
     studyUid: facts.studyUid,
     retainUntil: until,
     rule,

@@ -1,159 +1,16 @@
-/**
- * An exhaustive search through everything that two sites, one study and one hold can do, while messages are lost, late,
- * repeated and out of order: a message once sent stays in the network for ever and may arrive at any time, or never. Each
- * site may be backed up once and restored from that once; the hold is placed once, at either site; retention may be
- * extended once.
- */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import {
   ALL_RULES,
-  destroyOwn,
-  giveUp,
   hold,
   newSite,
   type ProtocolMessage,
   type ProtocolRules,
-  type ProtocolStep,
   propose,
   receive,
   restore,
-  type SiteState,
 } from './protocol.ts'
-
-interface World {
-  /** The coordinator and the participant. */
-  readonly sites: readonly [SiteState, SiteState]
-  readonly backups: readonly [SiteState | undefined, SiteState | undefined]
-  readonly restored: readonly [boolean, boolean]
-  /** To the coordinator and to the participant, as JSON, sorted. */
-  readonly network: readonly [readonly string[], readonly string[]]
-  readonly holdPlaced: boolean
-  /** Policy, or a late instance, keeps the study longer since. */
-  readonly extended: boolean
-  /** Some site has shown the hold as guaranteed. */
-  readonly promised: boolean
-  /** The coordinator has committed over what it knew. */
-  readonly overruled: boolean
-}
-
-interface Bounds {
-  /** In each generation of the coordinator. */
-  proposals: number
-  restores: number
-  /** Whether retention may be extended; it matters to the recheck alone. */
-  extends: boolean
-}
-
-const START: World = {
-  sites: [newSite(0, 0), newSite(0, 0)],
-  backups: [undefined, undefined],
-  restored: [false, false],
-  network: [[], []],
-  holdPlaced: false,
-  extended: false,
-  promised: false,
-  overruled: false,
-}
-
-const replaced = <T>(pair: readonly [T, T], n: 0 | 1, value: T): [T, T] =>
-  n === 0 ? [value, pair[1]] : [pair[0], value]
-
-/** The world after a site has made a step. */
-function after(world: World, n: 0 | 1, { state, send }: ProtocolStep): World {
-  const to = n === 0 ? 1 : 0
-  const messages = [...new Set([...world.network[to], ...send.map((message) => JSON.stringify(message))])].sort()
-  const before = world.sites[n]
-  const goesOn = state.generation === before.generation
-  const commits = goesOn && state.coordinating?.committed === true && before.coordinating?.committed !== true
-  return {
-    ...world,
-    sites: replaced(world.sites, n, state),
-    network: replaced(world.network, to, messages),
-    promised: world.promised || state.guaranteed.length > 0,
-    overruled: world.overruled || (commits && (world.extended || before.holds.length > 0)),
-  }
-}
-
-function* next(world: World, rules: ProtocolRules, bounds: Bounds): Generator<[string, World]> {
-  const [coordinator] = world.sites
-  const made = coordinator.highest % 1_000_000
-  if (made < bounds.proposals && !world.extended) yield ['propose', after(world, 0, propose(coordinator))]
-  if (coordinator.coordinating && !coordinator.coordinating.committed)
-    yield ['abort', after(world, 0, giveUp(coordinator))]
-  yield ['destroy own', after(world, 0, destroyOwn(coordinator))]
-  if (bounds.extends && !world.extended && !coordinator.coordinating?.committed)
-    yield ['extend', { ...world, extended: true }]
-  for (const n of [0, 1] as const) {
-    const state = world.sites[n]
-    const name = n === 0 ? 'coordinator' : 'participant'
-    if (!world.holdPlaced) {
-      const step = hold(state, 'h', rules)
-      if (step.send.length > 0) yield [`hold at ${name}`, { ...after(world, n, step), holdPlaced: true }]
-    }
-    if (bounds.restores > 0 && !world.backups[n]) {
-      yield [`back up ${name}`, { ...world, backups: replaced(world.backups, n, state) }]
-    }
-    const backup = world.backups[n]
-    if (backup && !world.restored[n] && world.restored.filter(Boolean).length < bounds.restores) {
-      const step = restore(backup, world.sites[0].generation + world.sites[1].generation + 1, rules)
-      yield [`restore ${name}`, { ...after(world, n, step), restored: replaced(world.restored, n, true) }]
-    }
-    for (const text of world.network[n]) {
-      const message: ProtocolMessage = JSON.parse(text)
-      yield [`${name} gets ${text}`, after(world, n, receive(state, message, !world.extended, rules))]
-    }
-  }
-}
-
-function violation({ sites, promised, overruled }: World): string | undefined {
-  if (promised && sites.some(({ destroyed }) => destroyed)) return 'destroyed over a guaranteed hold'
-  if (overruled) return 'committed over what the coordinator knew'
-  return undefined
-}
-
-const siteKey = (state: SiteState | undefined): string =>
-  state === undefined
-    ? '-'
-    : `${state.generation},${state.peerGeneration},${state.highest},${state.coordinating?.number ?? ''}${state.coordinating?.committed ? '!' : ''},` +
-      `${state.prepared ?? ''},${state.destroyed ? 1 : 0}${state.holds.length}${state.guaranteed.length}${state.fenced ? 1 : 0}`
-
-function worldKey({ sites, backups, restored, network, holdPlaced, extended, promised, overruled }: World): string {
-  const flags = [...restored, holdPlaced, extended, promised, overruled].map(Number).join('')
-  return [...sites.map(siteKey), ...backups.map(siteKey), network[0].join(), network[1].join(), flags].join('|')
-}
-
-/** Breadth first, so that the trace found is a shortest one. */
-function search(
-  rules: ProtocolRules,
-  bounds: Bounds,
-): { states: number; destroyed: number; trace?: string[]; what?: string } {
-  const seen = new Set([worldKey(START)])
-  type Node = { world: World; how: string; from: Node | undefined }
-  let layer: Node[] = [{ world: START, how: 'start', from: undefined }]
-  let destroyed = 0
-  while (layer.length > 0) {
-    const following: Node[] = []
-    for (const node of layer) {
-      for (const [how, world] of next(node.world, rules, bounds)) {
-        const key = worldKey(world)
-        if (seen.has(key)) continue
-        seen.add(key)
-        const reached: Node = { world, how, from: node }
-        if (world.sites.every((site) => site.destroyed)) destroyed += 1
-        const what = violation(world)
-        if (what !== undefined) {
-          const trace: string[] = []
-          for (let at: Node | undefined = reached; at; at = at.from) trace.unshift(at.how)
-          return { states: seen.size, destroyed, trace, what }
-        }
-        following.push(reached)
-      }
-    }
-    layer = following
-  }
-  return { states: seen.size, destroyed }
-}
+import { type Bounds, search } from './testing/protocol-model.ts'
 
 const BOUNDS: readonly Bounds[] = [
   { proposals: 2, restores: 0, extends: true },
@@ -179,4 +36,33 @@ describe('two-site destruction', () => {
       t.diagnostic(`${found.what}, after ${found.states} states: ${found.trace.join(' -> ')}`)
     })
   }
+})
+
+describe('steps of the protocol', () => {
+  const site = newSite(0, 0)
+  const get = (state: typeof site, ...messages: ProtocolMessage[]) =>
+    messages.reduce((before, message) => receive(before, message, true).state, state)
+
+  test('a prepare that comes after its abort prepares nothing, so the site still grants holds', () => {
+    const state = get(site, { kind: 'abort', number: 1 }, { kind: 'prepare', number: 1 })
+    assert.equal(state.prepared, undefined)
+    assert.deepEqual(hold(state, 'h').send, [{ kind: 'held', holdId: 'h', generation: 0 }])
+  })
+
+  test('an abort of another proposal changes nothing', () => {
+    assert.equal(get(site, { kind: 'prepare', number: 2 }, { kind: 'abort', number: 1 }).prepared, 2)
+  })
+
+  test('a restored site takes over what the other knows, from the answer to this restore alone', () => {
+    const answer = (generation: number, holds: string[]): ProtocolMessage => ({
+      ...{ kind: 'rejoined', generation, peerGeneration: 7, highest: 5, holds, destroyed: false },
+    })
+    const { state, send } = restore(propose(site).state, 3)
+    assert.deepEqual(send, [{ kind: 'rejoin', generation: 3, committed: undefined }])
+    assert.ok(get(state, answer(2, []), { kind: 'prepared', number: 1 }, { kind: 'commit', number: 1 }).fenced)
+    const back = get(state, answer(3, ['h']))
+    assert.deepEqual([back.fenced, back.holds, back.coordinating, back.peerGeneration], [false, ['h'], undefined, 7])
+    assert.deepEqual(propose(back).send, [], 'what is held is not proposed')
+    assert.deepEqual(propose(get(state, answer(3, []))).send, [{ kind: 'prepare', number: 3_000_001 }])
+  })
 })

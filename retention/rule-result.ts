@@ -29,9 +29,11 @@ export interface RuleResult {
   readonly by?: 'years' | 'followed' | 'age' | 'death' | 'floor' | 'forever' | undefined
   /** The day of birth that was counted from, where ages decided. */
   readonly born?: string | undefined
+  /** Ids of events that have not ended and stop the period. */
   readonly suspendedBy?: readonly string[] | undefined
-  /** Days by which ended claims moved the date. */
+  /** Where ended claims moved the date: what it would have been without them. */
   readonly extendedFrom?: string | undefined
+  /** Whether the rule looked at the patient's age. */
   readonly agesMatter?: boolean | undefined
 }
 
@@ -111,12 +113,15 @@ function afterDeath({ deathRule, floorYears, leapDay }: Rule, read: ReadFacts, a
   const death = deathRule && lastEvent(read, 'death')
   if (!death) return reach
   const { years, effect, withinYears } = deathRule
-  const tooLate = withinYears === undefined ? undefined : (day: CivilDate) => addYears(day, withinYears, 'feb-28')
-  const lastThatCounts = tooLate ? earlierOf(death.to, addDays(tooLate(anchor.to), -1)) : death.to
+  // Of the two readings of a 29 February the later one decides what may count, and the earlier one what certainly does.
+  const mayCount = withinYears === undefined ? death.to : addDays(addYears(anchor.to, withinYears, 'mar-01'), -1)
+  const lastThatCounts = earlierOf(death.to, mayCount)
   if (compareDates(death.from, lastThatCounts) > 0) return reach
   const byDeath: Reach = { by: 'death', day: addYears(lastThatCounts, years, leapDay) }
   const certain =
-    tooLate && compareDates(death.to, tooLate(anchor.from)) < 0 && compareDates(death.from, anchor.to) >= 0
+    withinYears !== undefined &&
+    compareDates(death.to, addYears(anchor.from, withinYears, 'feb-28')) < 0 &&
+    compareDates(death.from, anchor.to) >= 0
   if (effect === 'also' || !certain) return compareDates(byDeath.day, reach.day) > 0 ? byDeath : reach
   const floor = floorYears === undefined ? undefined : addYears(anchor.to, floorYears, leapDay)
   return floor && compareDates(floor, byDeath.day) > 0 ? { by: 'floor', day: floor } : byDeath

@@ -141,6 +141,19 @@ describe('ages', () => {
     assert.equal(latestBirthInBand(parseDa('2004') ?? assert.fail(), seen, { from: 17, below: 18 }), undefined)
   })
 
+  test('of a day that is known in part the first one decides who was young enough, the last one who was old enough', () => {
+    const year = parseDa('2010') ?? assert.fail()
+    assert.ok(latestBirthInBand(onDay(day('1992-06-15')), year, { below: 18 }))
+    assert.ok(latestBirthInBand(onDay(day('1992-06-15')), year, { from: 18 }))
+    assert.equal(latestBirthInBand(onDay(day('1992-01-01')), year, { below: 18 }), undefined)
+    assert.equal(latestBirthInBand(onDay(day('1993-01-01')), year, { from: 18 }), undefined)
+  })
+
+  test('who was born on 1 March is not 17 yet on a 29 February', () => {
+    const worst = latestBirthInBand(parseDa('2003') ?? assert.fail(), onDay(day('2020-02-29')), { from: 17 })
+    assert.equal(worst && formatDate(worst), '2003-02-28')
+  })
+
   test('the worst case found is the one that trying every pair of days finds', () => {
     const span = fc.tuple(anyDay, fc.integer({ min: 0, max: 40 })).map(([from, n]) => ({ from, to: addDays(from, n) }))
     const birthFor = fc.tuple(span, fc.integer({ min: 15 * 365, max: 20 * 366 }), fc.integer({ min: 0, max: 40 }))

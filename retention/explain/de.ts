@@ -86,7 +86,7 @@ export const de: Wording = {
     event: (kind, id, recorded, recordedOn, ends) =>
       ends === undefined
         ? `Ereignis ${kind} (${id}): „${recorded}“, erfasst am ${recordedOn}`
-        : `Ereignis ${ends} beendet: „${recorded}“, erfasst am ${recordedOn}`,
+        : `Ereignis ${ends} ${kind === 'voided' ? 'für ungültig erklärt' : 'beendet'}: „${recorded}“, erfasst am ${recordedOn}`,
     previous: (until) => `früher entschieden: ${until}`,
   },
   result: (result, rule, write) => {

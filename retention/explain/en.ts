@@ -73,7 +73,7 @@ export const en: Wording = {
     event: (kind, id, recorded, recordedOn, ends) =>
       ends === undefined
         ? `event ${kind} (${id}): "${recorded}", recorded on ${recordedOn}`
-        : `event ${ends} ended: "${recorded}", recorded on ${recordedOn}`,
+        : `event ${ends} ${kind}: "${recorded}", recorded on ${recordedOn}`,
     previous: (until) => `decided before: ${until}`,
   },
   result: (result, rule, write) => {

@@ -68,6 +68,11 @@ describe('explanations', () => {
     )
   })
 
+  test('say that a rule about an age does not apply to who was older', () => {
+    const lines = explain(evaluate(policyOf('1'), FACTS), [], 'en')
+    assert.ok(lines.includes('- de-examination-minor: does not apply: the patient was not of the age'))
+  })
+
   test('have a sentence for everything in both languages: every golden case, with its date in the first line', () => {
     for (const { id, policy, facts, previous } of goldenCases) {
       const decision = evaluate(policy, facts, previous)

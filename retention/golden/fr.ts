@@ -38,6 +38,11 @@ fr-31 | record | 20100310 | 19600101 | - | - | 2030-03-10 | fr-dossier | the who
 fr-32 | examination | 20100310 | 19600101 | - | house=30; event death=20150505 | 2040-03-10 | house-minimum | the house's 30 years stand whatever happens
 fr-33 | examination | 20100310 | 19600101 | - | previous=2030-03-10; event death=20150505 | 2030-03-10 | previous | the death became known later: what was decided is not shortened
 fr-34 | - | 20100310 | 19600101 | - | - | 2030-03-10 | fr-dossier | class unknown: all rules are about every class
+fr-37 | examination | 20100310 | 19600101 | - | event death#d1=20150505; event voided(d1)=20150601 | 2030-03-10 | fr-dossier | the death was recorded by mistake and voided
+fr-38 | examination | 20100310 | 19600101 | - | event claim#c1=20150101; event voided(c1)=20150601 | 2030-03-10 | fr-dossier | a claim recorded by mistake neither stops nor adds
+fr-39 | examination | 20120229 | 19600101 | - | event death=20220228 | 2032-02-29 | fr-dossier | died ten years after or a day less, as one counts 29 February: not certain
+fr-40 | examination | 20100331 | 19600101 | - | event death=202003 | 2030-03-31 | fr-dossier | died in March 2020: on the 31st it would have been ten years, so it is not certain
+fr-41 | examination | 20100310 | 19600101 | - | event claim#c1=20150101; event ended(c1)=20151231; event claim#c2=20150301; event ended(c2)=20150401 | 2031-03-10 | fr-dossier | a claim within another adds nothing
 fr-35 | examination | - | 19600101 | 2012-07-01 | - | 2032-07-01 | fr-dossier | visit at the latest on the day the study came
 fr-36 | examination | 20100310 | 19600101 | - | event claim#c1=20150101; event ended(c1)=20151231; event claim#c2=20290101; event ended(c2)=20290131 | 2031-04-10 | fr-dossier | 365 days and then 31: 2031-03-10, 2031-04-10
 `

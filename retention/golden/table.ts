@@ -44,7 +44,8 @@ export const goldenCases: readonly GoldenCase[] = Object.entries(TABLES).flatMap
     ),
 )
 
-function readCase(presetId: string, cells: readonly string[]): GoldenCase {
+/** Reads one line's cells. Exported for `standing.test.ts`, which has other columns after these. */
+export function readCase(presetId: string, cells: readonly string[]): GoldenCase {
   const [id = '', classes = '', study = '', born = '', received = '', more = '', until = '', rule = '', why = ''] =
     cells
   if (cells.length !== 9 || why === '') throw new Error(`a golden case needs nine columns: ${cells.join(' | ')}`)
