@@ -26,6 +26,8 @@ export type CopyState = 'intact' | 'damaged' | 'unreadable'
 /** Copies of packs: read again, made, freed. What drain, scrub and repair are made of. */
 export class Copies {
   readonly #options: CopiesOptions
+  /** One at a time for each pack. */
+  readonly #freeing = new Map<number, Promise<void>>()
 
   constructor(options: CopiesOptions) {
     this.#options = options
@@ -126,6 +128,21 @@ export class Copies {
    * don't: then it stays.
    */
   async free(pack: Pack, from: string, copiesMin: number, reason: string): Promise<void> {
+    const before = this.#freeing.get(pack.id)
+    const work = (before ?? Promise.resolve()).catch(() => undefined).then(async () => {
+      // As it is now: two copies must not be freed because of each other.
+      const now = await this.#options.catalogue.pack(pack.id)
+      if (now) await this.#free(now, from, copiesMin, reason)
+    })
+    this.#freeing.set(pack.id, work)
+    try {
+      await work
+    } finally {
+      if (this.#freeing.get(pack.id) === work) this.#freeing.delete(pack.id)
+    }
+  }
+
+  async #free(pack: Pack, from: string, copiesMin: number, reason: string): Promise<void> {
     const { stores, events } = this.#options
     const copies: { place: string; key: string; sha256: string; verifiedAtMs: number }[] = []
     for (const { store } of pack.copies) {
@@ -139,6 +156,7 @@ export class Copies {
         ground: 'copies_elsewhere',
         object: { place: from, key, sha256 },
         copies,
+        condemned: [],
         copiesMin,
         held: false,
         movesHeld: true,

@@ -138,6 +138,7 @@ export class Retirer {
           ground: 'copies_elsewhere',
           object,
           copies: copies.map((copy) => ({ ...copy, key: pack.key, sha256: object.sha256 })),
+          condemned: [],
           copiesMin: copiesWanted,
           held: false,
           movesHeld: true,
