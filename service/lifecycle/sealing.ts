@@ -5,7 +5,7 @@ import type { Sealer } from './seal.ts'
 
 const TICK_MS_MAX = 30_000
 const TICK_MS_MIN = 250
-/** A study that could not be sealed is tried again after this. */
+/** A study that could not be sealed, or not wholly, is tried again after this. */
 const FAILED_PAUSE_MS = 5 * 60_000
 const FAILED_MAX = 10_000
 /** Something arrived so lately: sealing leaves as much time as it takes. */
@@ -25,11 +25,12 @@ export interface SealingOptions {
 /** Seals studies that have become quiet, one after the other, and retires what that leaves behind. */
 export class Sealing {
   readonly #options: SealingOptions
-  readonly #failed = new Map<string, number>()
+  /** Studies that stay in the landing, why, and when they are tried again. */
+  readonly #failed = new Map<string, { reason: string; until: number }>()
   #timer: NodeJS.Timeout | undefined
   #running: Promise<void> | undefined
   #stopped = false
-  #trouble: string | undefined
+  #broken: string | undefined
 
   constructor(options: SealingOptions) {
     this.#options = options
@@ -37,7 +38,8 @@ export class Sealing {
 
   /** Why studies stay unsealed; undefined when they don't. */
   get trouble(): string | undefined {
-    return this.#trouble
+    const [failed] = this.#failed.values()
+    return failed?.reason ?? this.#broken
   }
 
   start(): void {
@@ -62,16 +64,21 @@ export class Sealing {
 
   async #pass(): Promise<void> {
     const { catalogue, retirer, quietMs, warn } = this.#options
+    const unsealed = new Set<string>()
     try {
-      this.#trouble = undefined
       const quietSince = new Date(Date.now() - quietMs).toISOString()
       for await (const studyUid of catalogue.unsealedStudies(quietSince)) {
         if (this.#stopped) return
-        if ((this.#failed.get(studyUid) ?? 0) < Date.now()) await this.#seal(studyUid)
+        if ((this.#failed.get(studyUid)?.until ?? 0) < Date.now()) await this.#seal(studyUid)
+        if (this.#failed.has(studyUid)) unsealed.add(studyUid)
       }
+      // Somebody else has sealed them, or they have got something new.
+      for (const studyUid of this.#failed.keys()) if (!unsealed.has(studyUid)) this.#failed.delete(studyUid)
       if (!this.#stopped) await retirer.run()
+      this.#broken = undefined
     } catch (error) {
-      warn('sealing was broken off; it is taken up again', { reason: (error as Error).message })
+      this.#broken = (error as Error).message
+      warn('sealing was broken off; it is taken up again', { reason: this.#broken })
     }
   }
 
@@ -79,16 +86,21 @@ export class Sealing {
     const { sealer, lastArrival, info, warn } = this.#options
     const started = Date.now()
     try {
-      const { packs } = await sealer.seal(studyUid)
+      const { packs, leftOut } = await sealer.seal(studyUid)
       this.#failed.delete(studyUid)
+      if (leftOut.length > 0) this.#fail(studyUid, `${leftOut.length} damaged instances of a study are in no pack`)
       for (const { key, stores, instances, sizeBytes } of packs) info('sealed', { key, stores, instances, sizeBytes })
     } catch (error) {
-      if (this.#failed.size >= FAILED_MAX) this.#failed.clear()
-      this.#failed.set(studyUid, Date.now() + FAILED_PAUSE_MS)
-      this.#trouble = (error as Error).message
-      warn('a study could not be sealed; it is tried again', { reason: this.#trouble })
+      const reason = (error as Error).message
+      this.#fail(studyUid, reason)
+      warn('a study could not be sealed; it is tried again', { reason })
     }
     const took = Date.now() - started
     if (Date.now() - lastArrival() < BUSY_MS && !this.#stopped) await sleep(took)
+  }
+
+  #fail(studyUid: string, reason: string): void {
+    if (this.#failed.size >= FAILED_MAX) this.#failed.clear()
+    this.#failed.set(studyUid, { reason, until: Date.now() + FAILED_PAUSE_MS })
   }
 }
