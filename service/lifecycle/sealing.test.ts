@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { afterEach, describe, mock, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Sealing, type SealingOptions } from './sealing.ts'
 
 const QUIET = { quietMs: 0, lastArrival: () => 0, info: () => undefined, warn: () => undefined }
@@ -69,5 +70,20 @@ describe('sealing in the background', () => {
     fails = false
     await sealing.run()
     assert.equal(sealing.trouble, undefined)
+  })
+  test('a stop does not wait for the pause that leaves time to senders', async () => {
+    const { sealing } = make(
+      async () => {
+        await sleep(300)
+        return NOTHING
+      },
+      { lastArrival: () => Date.now() },
+    )
+    const pass = sealing.run()
+    await sleep(330)
+    const asked = performance.now()
+    await sealing.stop()
+    assert.ok(performance.now() - asked < 150)
+    await pass
   })
 })

@@ -29,7 +29,7 @@ export class Sealing {
   readonly #failed = new Map<string, { reason: string; until: number }>()
   #timer: NodeJS.Timeout | undefined
   #running: Promise<void> | undefined
-  #stopped = false
+  readonly #stopping = new AbortController()
   #broken: string | undefined
 
   constructor(options: SealingOptions) {
@@ -49,7 +49,7 @@ export class Sealing {
 
   /** Finishes the study that it is at. */
   async stop(): Promise<void> {
-    this.#stopped = true
+    this.#stopping.abort()
     clearInterval(this.#timer)
     await this.#running
   }
@@ -60,6 +60,10 @@ export class Sealing {
       this.#running = undefined
     })
     return this.#running
+  }
+
+  get #stopped(): boolean {
+    return this.#stopping.signal.aborted
   }
 
   async #pass(): Promise<void> {
@@ -96,7 +100,8 @@ export class Sealing {
       warn('a study could not be sealed; it is tried again', { reason })
     }
     const took = Date.now() - started
-    if (Date.now() - lastArrival() < BUSY_MS && !this.#stopped) await sleep(took)
+    const { signal } = this.#stopping
+    if (Date.now() - lastArrival() < BUSY_MS) await sleep(took, undefined, { signal }).catch(() => undefined)
   }
 
   #fail(studyUid: string, reason: string): void {
