@@ -27,6 +27,8 @@ export interface SealerOptions {
   events: RecordEvents
   /** Stores that must hold a pack. */
   copies: number
+  /** Of metadata.json.gz, which is held in memory; with more a pack becomes several. Default 64 MiB. */
+  metadataBytesMax?: number
   /** A pack has other copies than before. */
   changed(pack: number): void
   warn(message: string, details: object): void
@@ -70,11 +72,16 @@ export class Sealer {
     return sealed
   }
 
-  /** A damaged instance must not keep the others of its study out of packs. */
+  /** Neither a damaged instance nor too much to say of them may keep a study's instances out of packs. */
   async #sealGroup(studyUid: string, group: readonly InstanceRecord[], sealed: Sealed): Promise<void> {
     try {
       sealed.packs.push(await this.#pack(studyUid, group))
     } catch (error) {
+      if (isArchiveError(error, 'too_large') && group.length > 1) {
+        const half = Math.ceil(group.length / 2)
+        await this.#sealGroup(studyUid, group.slice(0, half), sealed)
+        return this.#sealGroup(studyUid, group.slice(half), sealed)
+      }
       if (!isArchiveError(error, 'storage_failed')) throw error
       const intact = await this.#intactOf(group, sealed)
       if (intact.length === group.length) throw error
@@ -96,9 +103,9 @@ export class Sealer {
   }
 
   async #pack(studyUid: string, group: readonly InstanceRecord[]): Promise<Sealed['packs'][number]> {
-    const { catalogue, describe } = this.#options
+    const { catalogue, describe, metadataBytesMax } = this.#options
     const records = [...group].sort(byPlaceInPack)
-    const metadata = await heldMetadata(packMetadata(studyUid, records, describe))
+    const metadata = await heldMetadata(packMetadata(studyUid, records, describe), metadataBytesMax)
     const { sizeBytes, sha256 } = metadata
     const plan = planPack({
       studyUid,
