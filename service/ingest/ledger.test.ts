@@ -5,6 +5,7 @@ import type { NewInstance } from '../catalogue/ports.ts'
 import { isArchiveError } from '../errors.ts'
 import { Ledger } from './ledger.ts'
 
+const MIB = 1024 * 1024
 const RETRY_MS = 1000
 const instance = (n: number) => described({ seed: `ledger/${n}`, rows: 0 })
 
@@ -119,5 +120,29 @@ describe('ledger', () => {
     t.mock.timers.tick(5 * RETRY_MS)
     await turns()
     assert.equal(record.mock.callCount(), 0)
+  })
+  test('who has a long header waits while those of others fill the memory for them', async () => {
+    const { catalogue, ledger } = makeLedger()
+    const releases: (() => void)[] = []
+    catalogue.record = () => new Promise((resolve) => releases.push(() => resolve('stored')))
+    const [long, short] = [8 * MIB, 64 * 1024]
+    const admitted: number[] = []
+    const arrive = async (n: number, headerBytes: number) => {
+      await ledger.room(headerBytes)
+      admitted.push(n)
+      void ledger.record(instance(n), headerBytes)
+    }
+    for (let n = 1; n <= 7; n++) {
+      void arrive(n, n === 7 ? short : long)
+      await turns()
+    }
+    assert.deepEqual(admitted, [1, 2, 3, 4])
+    while (releases.length > 0) {
+      releases.shift()?.()
+      await turns()
+    }
+    assert.deepEqual([...admitted].sort(), [1, 2, 3, 4, 5, 6, 7])
+    await arrive(8, 64 * MIB)
+    assert.equal(admitted.at(-1), 8, 'one alone always has room')
   })
 })

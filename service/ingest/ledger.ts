@@ -6,6 +6,8 @@ const RETRY_MS = 1000
 const REFUSALS_MAX = 3
 /** Landed instances that the catalogue is still busy with; beyond so many, senders wait for it. */
 const UNDERWAY_MAX = 500
+/** And of their headers, which stay in memory until they are recorded: most have 64 KiB, some have megabytes. */
+const UNDERWAY_BYTES_MAX = 32 * 1024 * 1024
 
 export interface LedgerOptions {
   catalogue: Pick<CatalogueWriter, 'record' | 'probe'>
@@ -30,6 +32,7 @@ export class Ledger {
   #owed: Debt[] = []
   #setAside = 0
   #underway = 0
+  #underwayBytes = 0
   #waiting: (() => void)[] = []
   #retry: NodeJS.Timeout | undefined
 
@@ -54,16 +57,20 @@ export class Ledger {
     if (this.trouble) throw new ArchiveError('unavailable', this.trouble)
   }
 
-  /** Resolves when the catalogue isn't too far behind to take one more. */
-  async room(): Promise<void> {
-    while (this.#underway >= UNDERWAY_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+  /** Resolves when the catalogue isn't too far behind to take one more, with a header of so many bytes. */
+  async room(headerBytes = 0): Promise<void> {
+    const isFull = (): boolean =>
+      this.#underway >= UNDERWAY_MAX || this.#underwayBytes + headerBytes > UNDERWAY_BYTES_MAX
+    while (this.#underway > 0 && isFull()) await new Promise<void>((resolve) => this.#waiting.push(resolve))
   }
 
   /** Resolves when the catalogue has the instance, or is known to owe it. Never rejects. */
-  async record(instance: NewInstance): Promise<void> {
+  async record(instance: NewInstance, headerBytes = 0): Promise<void> {
     this.#underway += 1
+    this.#underwayBytes += headerBytes
     await this.#offer(instance)
     this.#underway -= 1
+    this.#underwayBytes -= headerBytes
     if (this.#underway === 0) for (const resolve of this.#waiting.splice(0)) resolve()
     else this.#waiting.shift()?.()
   }

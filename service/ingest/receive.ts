@@ -43,6 +43,8 @@ const GATE_PATIENCE_MS = 500
 interface Arrival {
   identifiers: InstanceIdentifiers
   header: Header
+  /** Held by the header as long as something may be asked of it. */
+  headerBytes: number
   source: Source
 }
 
@@ -75,7 +77,7 @@ export class Receiver implements Receive {
       const admitted = admit(header, beginning.whole)
       assertExpected(admitted, incoming.expected ?? {})
       const source = presentable(incoming.source)
-      const arrival = { identifiers: admitted, header, source }
+      const arrival = { identifiers: admitted, header, headerBytes: beginning.sizeBytes, source }
       return await this.#takeIn(arrival, beginning)
     } catch (error) {
       await beginning.abandon()
@@ -122,7 +124,7 @@ export class Receiver implements Receive {
         const { receipt, instance } = await this.#keep(arrival, arrived, known)
         acknowledge(receipt)
         // The next one with this UID must find this one in the catalogue.
-        if (instance) await ledger.record(instance)
+        if (instance) await ledger.record(instance, arrival.headerBytes)
       })
         .catch(async (error) => {
           await arrived.discard()
@@ -165,7 +167,7 @@ export class Receiver implements Receive {
       await this.#keepAgain(receipt, arrived, receivedAt)
       return { receipt: { ...receipt, outcome: 'duplicate' } }
     }
-    await this.#options.ledger.room()
+    await this.#options.ledger.room(arrival.headerBytes)
     const location = await arrived.land(receivedAt)
     const instance = newInstance(header, { ...receipt, receivedAt, source: arrival.source, location })
     return { receipt: { ...receipt, outcome: known.length === 0 ? 'stored' : 'conflict' }, instance }
