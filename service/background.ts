@@ -36,6 +36,7 @@ export function openBackground({ archive, config, describer, lastArrival, log }:
     // A pack is complete without what is only said about its instances.
     describe: (record) => describer.describe(record, 'bulkdata').catch(() => undefined),
     placement,
+    stores,
     events,
     copies: config.sealing.copies,
     changed: (pack) => packs.forget(pack),

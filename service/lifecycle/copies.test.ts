@@ -53,6 +53,7 @@ async function site(first: readonly StorageAdapter[], others: readonly StorageAd
     instances,
     describe: async () => undefined,
     placement: before.placement,
+    stores: storesOf(first),
     events,
     copies: copiesWanted,
     changed: () => undefined,

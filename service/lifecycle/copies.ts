@@ -6,10 +6,10 @@ import type { CataloguePacks, Pack } from '../catalogue/ports.ts'
 import { ArchiveError } from '../errors.ts'
 import { SYSTEM } from '../events/event.ts'
 import type { RecordEvents } from '../events/ports.ts'
-import { recheckPack } from '../packing/verify.ts'
 import type { PackReader } from '../retrieve/pack-reader.ts'
 import type { Stores } from '../stores/ports.ts'
 import type { Placement } from './placement.ts'
+import { type CopyState, readBack } from './read-back.ts'
 
 export interface CopiesOptions {
   catalogue: Pick<CataloguePacks, 'addPack' | 'dropCopy' | 'pack'>
@@ -19,9 +19,6 @@ export interface CopiesOptions {
   events: RecordEvents
   warn(message: string, details: object): void
 }
-
-/** What is found when a copy is read again. */
-export type CopyState = 'intact' | 'damaged' | 'unreadable'
 
 /** Copies of packs: read again, made, freed. What drain, scrub and repair are made of. */
 export class Copies {
@@ -36,7 +33,7 @@ export class Copies {
   /** Reads one copy to its end and notes what was found, in the event log and, where it is intact, in the catalogue. */
   async check(pack: Pack, store: string): Promise<CopyState> {
     const { catalogue, events, warn } = this.#options
-    const { state, found } = await this.#read(pack, store)
+    const { state, found } = await readBack(this.#options.stores.get(store), pack)
     if (state === 'unreadable') {
       warn('a store could not give what it holds', { store, key: pack.key, reason: found })
       return state
@@ -50,27 +47,6 @@ export class Copies {
     if (state === 'intact') await this.#note(catalogue, pack, store)
     else warn('a copy of a pack is damaged', { store, key: pack.key, found })
     return state
-  }
-
-  async #read({ key, sha256, sizeBytes }: Pack, id: string): Promise<{ state: CopyState; found?: string }> {
-    const adapter = this.#options.stores.get(id)?.adapter
-    if (!adapter) return { state: 'unreadable', found: 'the store is not configured' }
-    try {
-      const stat = await adapter.stat(key)
-      if (stat.sizeBytes !== sizeBytes) return { state: 'damaged', found: `it has ${stat.sizeBytes} bytes` }
-      const read = async function* (start: number, end: number): AsyncGenerator<Buffer> {
-        const { body } = await adapter.get(key, { range: { start, end } })
-        yield* body as AsyncIterable<Buffer>
-      }
-      const { faults } = await recheckPack(read, sizeBytes, sha256)
-      const [fault] = faults
-      return fault
-        ? { state: 'damaged', found: `${fault.member ?? 'the pack'}: ${fault.problem}` }
-        : { state: 'intact' }
-    } catch (error) {
-      if (isStorageError(error, 'not_found')) return { state: 'damaged', found: 'it is not there' }
-      return { state: 'unreadable', found: (error as Error).message }
-    }
   }
 
   /**
@@ -90,7 +66,7 @@ export class Copies {
         warn('a store did not take a pack', { store: store.id, key: pack.key, reason: (error as Error).message })
         continue
       }
-      const { state, found } = await this.#read(pack, store.id)
+      const { state, found } = await readBack(store, pack)
       if (state !== 'intact') {
         warn('a store did not give back a pack', { store: store.id, key: pack.key, reason: found })
         continue
@@ -129,11 +105,13 @@ export class Copies {
    */
   async free(pack: Pack, from: string, copiesMin: number, reason: string): Promise<void> {
     const before = this.#freeing.get(pack.id)
-    const work = (before ?? Promise.resolve()).catch(() => undefined).then(async () => {
-      // As it is now: two copies must not be freed because of each other.
-      const now = await this.#options.catalogue.pack(pack.id)
-      if (now) await this.#free(now, from, copiesMin, reason)
-    })
+    const work = (before ?? Promise.resolve())
+      .catch(() => undefined)
+      .then(async () => {
+        // As it is now: two copies must not be freed because of each other.
+        const now = await this.#options.catalogue.pack(pack.id)
+        if (now) await this.#free(now, from, copiesMin, reason)
+      })
     this.#freeing.set(pack.id, work)
     try {
       await work

@@ -7,8 +7,8 @@ import type { RecordEvents } from '../events/ports.ts'
 import { segmentKey, segmentPath } from '../landing/files.ts'
 import type { Landing } from '../landing/landing.ts'
 import { scanSegment } from '../landing/scan.ts'
-import { recheckPack } from '../packing/verify.ts'
 import type { Stores } from '../stores/ports.ts'
+import { readBack } from './read-back.ts'
 
 /** What could not be read, or retired, is not read again and again. */
 const PAUSE_MS = 10 * 60_000
@@ -181,21 +181,13 @@ export class Retirer {
   }
 
   /** When the store gave it back whole. */
-  async #readAgain({ key, sizeBytes, sha256 }: Pack, id: string): Promise<number | undefined> {
+  async #readAgain(pack: Pack, id: string): Promise<number | undefined> {
     const { stores, warn } = this.#options
-    const read = async function* (start: number, end: number): AsyncGenerator<Buffer> {
-      const found = await stores.get(id)?.adapter.get(key, { range: { start, end } })
-      if (found) yield* found.body as AsyncIterable<Buffer>
-    }
-    try {
-      const { faults } = await recheckPack(read, sizeBytes, sha256)
-      if (faults.length === 0) return Date.now()
-      warn('a pack is damaged', { store: id, key, faults: faults.slice(0, 10) })
-    } catch (error) {
-      warn('a store could not give what it holds', { store: id, key, reason: (error as Error).message })
-    }
+    const { state, found } = await readBack(stores.get(id), pack)
+    if (state === 'intact') return Date.now()
+    warn('a store does not give back a pack', { store: id, key: pack.key, state, found })
     if (this.#unread.size >= UNREAD_MAX) this.#unread.clear()
-    this.#unread.set(`${id} ${key}`, Date.now() + PAUSE_MS)
+    this.#unread.set(`${id} ${pack.key}`, Date.now() + PAUSE_MS)
     return undefined
   }
 }

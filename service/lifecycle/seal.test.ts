@@ -52,6 +52,7 @@ async function site(adapters: readonly StorageAdapter[], { copies = 1, away = ne
     instances,
     describe: (record) => describer.describe(record, 'bulkdata').catch(() => undefined),
     placement: new Placement(stores),
+    stores,
     events,
     copies,
     changed: (pack) => packs.forget(pack),

@@ -1,7 +1,7 @@
 import { isStorageError } from '../../storage-adapters/contract/errors.ts'
 import type { Source } from '../../storage-adapters/contract/source.ts'
 import type { CataloguePacks, InstanceRecord, NewPack } from '../catalogue/ports.ts'
-import { ArchiveError, isArchiveError } from '../errors.ts'
+import { isArchiveError } from '../errors.ts'
 import { SYSTEM } from '../events/event.ts'
 import type { KnownEvent } from '../events/kinds.ts'
 import type { RecordEvents } from '../events/ports.ts'
@@ -9,21 +9,22 @@ import { packKey } from '../packing/keys.ts'
 import { heldMetadata, packMetadata } from '../packing/metadata.ts'
 import { byPlaceInPack, splitIntoPacks } from '../packing/order.ts'
 import { planPack } from '../packing/plan.ts'
-import { recheckPack } from '../packing/verify.ts'
 import { type PackParts, packSource } from '../packing/write.ts'
 import type { ReadInstances } from '../retrieve/ports.ts'
-import type { Store } from '../stores/ports.ts'
+import type { Stores } from '../stores/ports.ts'
 import type { Placement } from './placement.ts'
+import { readBack } from './read-back.ts'
 
 /** Volumes come with thin provisioning; until then there is one. */
 const VOLUME = 'default'
 
 export interface SealerOptions {
-  catalogue: Pick<CataloguePacks, 'unsealedCopies' | 'addPack'>
+  catalogue: Pick<CataloguePacks, 'unsealedCopies' | 'addPack' | 'packByKey'>
   instances: ReadInstances & { isIntact(record: InstanceRecord): Promise<boolean> }
   /** One line of DICOM JSON; undefined where the header can't be described. */
   describe(record: InstanceRecord): Promise<Buffer | undefined>
   placement: Placement
+  stores: Stores
   events: RecordEvents
   /** Stores that must hold a pack. */
   copies: number
@@ -144,7 +145,8 @@ export class Sealer {
       tried.add(store.id)
       try {
         await store.adapter.put(key, source)
-        await assertReadsBack(store, key, source)
+        const { state, found } = await readBack(store, { key, ...source })
+        if (state !== 'intact') throw new Error(`it gave back other bytes than it took: ${found}`)
         copies.push({ store: store.id, verifiedAt: new Date().toISOString() })
       } catch (error) {
         // What fails then is not the store but the source.
@@ -153,7 +155,22 @@ export class Sealer {
         warn('a store did not take a pack', { store: store.id, key, reason: (error as Error).message })
       }
     }
-    return { copies, notIn }
+    return { copies, notIn: [...notIn, ...(await this.#damagedCopies(key, tried))] }
+  }
+
+  /**
+   * Stores that hold the pack from before, damaged: the same instances are sealed again when a copy of theirs was damaged
+   * and their sender brought them anew.
+   */
+  async #damagedCopies(key: string, tried: ReadonlySet<string>): Promise<string[]> {
+    const { catalogue, stores } = this.#options
+    const known = await catalogue.packByKey(key)
+    const damaged: string[] = []
+    for (const { store } of known?.copies ?? []) {
+      if (!known || tried.has(store)) continue
+      if ((await readBack(stores.get(store), known)).state === 'damaged') damaged.push(store)
+    }
+    return damaged
   }
 
   #parts(records: readonly InstanceRecord[], metadata: Buffer): PackParts {
@@ -180,21 +197,4 @@ function eventsOf({ studyUid, sha256, sizeBytes, instances, copies }: NewPack): 
     }),
   )
   return [{ kind: 'pack.sealed', actor: SYSTEM, subject, data: { sizeBytes, instances: instances.length } }, ...placed]
-}
-
-/** What was written is what is there: everything of it, read from the store. */
-async function assertReadsBack({ id, adapter }: Store, key: string, pack: { sizeBytes: number; sha256: string }) {
-  const stat = await adapter.stat(key)
-  const read = async function* (start: number, end: number): AsyncGenerator<Buffer> {
-    const { body } = await adapter.get(key, { range: { start, end } })
-    yield* body as AsyncIterable<Buffer>
-  }
-  const { faults } = await recheckPack(read, stat.sizeBytes, pack.sha256)
-  const [fault] = faults
-  if (!fault) return
-  const what = fault.member ?? 'the pack'
-  throw new ArchiveError(
-    'unavailable',
-    `store ${id} gave back other bytes than it took: ${key}, ${what}: ${fault.problem}`,
-  )
 }

@@ -1,0 +1,30 @@
+import { isStorageError } from '../../storage-adapters/contract/errors.ts'
+import type { Pack } from '../catalogue/ports.ts'
+import { recheckPack } from '../packing/verify.ts'
+import type { Store } from '../stores/ports.ts'
+
+/** `unreadable`: the store could not be asked, which says nothing of what it holds. */
+export type CopyState = 'intact' | 'damaged' | 'unreadable'
+
+/** Reads all that a store holds under a pack's key, and compares. `found` says in words what is wrong. */
+export async function readBack(
+  store: Store | undefined,
+  { key, sha256, sizeBytes }: Pick<Pack, 'key' | 'sha256' | 'sizeBytes'>,
+): Promise<{ state: CopyState; found?: string }> {
+  if (!store) return { state: 'unreadable', found: 'the store is not configured' }
+  const { adapter } = store
+  try {
+    const stat = await adapter.stat(key)
+    if (stat.sizeBytes !== sizeBytes) return { state: 'damaged', found: `it has ${stat.sizeBytes} bytes` }
+    const read = async function* (start: number, end: number): AsyncGenerator<Buffer> {
+      const { body } = await adapter.get(key, { range: { start, end } })
+      yield* body as AsyncIterable<Buffer>
+    }
+    const { faults } = await recheckPack(read, sizeBytes, sha256)
+    const [fault] = faults
+    return fault ? { state: 'damaged', found: `${fault.member ?? 'the pack'}: ${fault.problem}` } : { state: 'intact' }
+  } catch (error) {
+    if (isStorageError(error, 'not_found')) return { state: 'damaged', found: 'it is not there' }
+    return { state: 'unreadable', found: (error as Error).message }
+  }
+}
