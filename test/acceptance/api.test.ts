@@ -151,10 +151,11 @@ describe(`own API (seed ${random.seed})`, () => {
         assert.ok(Object.keys(operation.responses).length > 0)
         for (const response of Object.values(operation.responses)) assert.equal(typeof response.description, 'string')
         if (method !== 'get') continue
-        const url = path.replace(/\{\w+\}/g, sha256(original.file))
+        const url = path.replace('{store}', 'local').replace(/\{\w+\}/g, sha256(original.file))
         const answer = await get(firn.url + url)
-        assert.equal(answer.status, 200, path)
-        assert.ok(operation.responses['200'], path)
+        // With one store there is nowhere to move anything.
+        if (!path.includes('/drain')) assert.equal(answer.status, 200, path)
+        assert.ok(operation.responses[answer.status], `${path}: ${answer.status}`)
       }
     }
   })
