@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, renameSync, rmSync } from 'node:fs'
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, mock, test } from 'node:test'
 import { bytesSource } from '../../storage-adapters/contract/read-source.ts'
@@ -86,6 +86,19 @@ describe('stores', () => {
     await (await open(dataDir, [folder('one', path)])).close()
     const stores = await open(dataDir, [folder('two', path)])
     assert.equal(stores.get('two')?.trouble, undefined)
+    await stores.close()
+  })
+  test('a new one that can not be made keeps nobody from starting, and is made when it can be', async () => {
+    const dataDir = tempDir('stores')
+    const path = join(dataDir, 'disk')
+    writeFileSync(path, 'not a folder')
+    const stores = await open(dataDir, [folder('one', join(path, 'store')), folder('two', join(dataDir, 'two'))])
+    assert.match(stores.get('one')?.trouble ?? '', /ENOTDIR|EEXIST/)
+    assert.equal((await new Placement(stores).choose(1000, new Set())).id, 'two')
+    rmSync(path)
+    aMinuteLater()
+    await stores.get('one')?.tryAgain()
+    assert.equal(stores.get('one')?.trouble, undefined)
     await stores.close()
   })
 })

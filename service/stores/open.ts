@@ -44,8 +44,12 @@ export async function openStores(options: StoresOptions): Promise<Stores & { clo
 }
 
 async function openStore(config: StoreConfig, identities: StoreIdentities, options: StoresOptions): Promise<Store> {
-  const inner = await build(config, identities.get(config.id) === undefined, options.dataDir)
+  const inner = build(config, options.dataDir)
   const opened = new WhenOpen(inner, async () => {
+    // Later a folder that is missing is a disk that isn't mounted, and must not be made up for.
+    if (config.type === 'file' && identities.get(config.id) === undefined) {
+      await mkdir(resolve(options.dataDir, config.folder), { recursive: true, mode: 0o750 })
+    }
     await inner.open()
     await identify(inner, identities, options)
     await leaveFormatText(inner)
@@ -78,16 +82,13 @@ async function openStore(config: StoreConfig, identities: StoreIdentities, optio
   }
 }
 
-async function build(config: StoreConfig, isNew: boolean, dataDir: string): Promise<StorageAdapter> {
+function build(config: StoreConfig, dataDir: string): StorageAdapter {
   if (config.type === 's3') {
     const { type: _, ...settings } = config
     const given = Object.entries(settings).filter(([, value]) => value !== undefined)
     return new S3Store(Object.fromEntries(given) as unknown as ConstructorParameters<typeof S3Store>[0])
   }
-  const folder = resolve(dataDir, config.folder)
-  // Later a folder that is missing is a disk that isn't mounted, and must not be made up for.
-  if (isNew) await mkdir(folder, { recursive: true, mode: 0o750 })
-  return new FileStore({ id: config.id, folder })
+  return new FileStore({ id: config.id, folder: resolve(dataDir, config.folder) })
 }
 
 /**
