@@ -112,6 +112,15 @@ for (const database of databases) {
       assert.deepEqual(sequence(await everyChange(catalogue)), upTo(6))
     })
 
+    test("once it is closed nothing is written: the folder may be another process's by now", async () => {
+      const one = await database.open()
+      await one.catalogue.record(instance(1))
+      await one.catalogue.close()
+      await assert.rejects(one.catalogue.probe(), /ended/)
+      await assert.rejects(one.catalogue.record(instance(2)), /ended/)
+      await one.close()
+    })
+
     test('who follows the changes while they are made misses none', async () => {
       const { catalogue, another } = await open()
       const nodes = database.manyNodes ? [catalogue, await another()] : [catalogue]

@@ -18,6 +18,7 @@ export class Thread {
   #worker: Worker | undefined
   readonly #pending = new Map<number, Pending>()
   #lastId = 0
+  #isOver = false
 
   /** `script` without its extension: the same module is `.ts` as source and `.js` as built. */
   constructor(script: URL, workerData: unknown) {
@@ -26,7 +27,9 @@ export class Thread {
     this.#workerData = workerData
   }
 
-  ask(kind: string, input?: unknown): Promise<unknown> {
+  /** Rejects when the work failed, the thread died, or was ended for good. */
+  async ask(kind: string, input?: unknown): Promise<unknown> {
+    if (this.#isOver) throw new Error('the thread was ended')
     this.#worker ??= this.#start()
     const worker = this.#worker
     this.#lastId += 1
@@ -37,10 +40,13 @@ export class Thread {
     })
   }
 
+  /** What was asked and isn't answered fails. */
   async terminate(): Promise<void> {
     const worker = this.#worker
+    this.#isOver = true
     this.#worker = undefined
     await worker?.terminate()
+    this.#failAll(new Error('the thread was ended'))
   }
 
   #start(): Worker {
