@@ -1,5 +1,6 @@
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import pino, { type Logger } from 'pino'
 import { type Archive, openArchive } from './archive.ts'
 import { type Background, openBackground } from './background.ts'
@@ -83,9 +84,7 @@ export class Node {
   async stop(): Promise<void> {
     this.#state = 'stopping'
     this.#app?.refuse('stopping')
-    await Promise.all([this.#closeHttp(), this.#dimse?.close(STOP_DEADLINE_MS)])
-    const { sealing, drainer, scrubber } = this.#background ?? {}
-    await Promise.all([sealing?.stop(), drainer?.stop(), scrubber?.stop()])
+    await Promise.all([this.#closeHttp(), this.#dimse?.close(STOP_DEADLINE_MS), this.#stopBackground()])
     await this.#metadata?.close()
     await this.#describer?.close()
     await this.#archive?.close()
@@ -98,6 +97,14 @@ export class Node {
     if (config.sealing.enabled) sealing.start()
     if (config.scrub.enabled) scrubber.start()
     void drainer.resume()
+  }
+
+  /** What takes longer is broken off, as a crash would break it off, which harms nothing. */
+  async #stopBackground(): Promise<void> {
+    if (!this.#background) return
+    const { sealing, sealer, drainer, scrubber } = this.#background
+    const stopped = Promise.all([sealing.stop(), sealer.idle(), drainer.stop(), scrubber.stop()])
+    await Promise.race([stopped, sleep(STOP_DEADLINE_MS, undefined, { ref: false })])
   }
 
   #notReady(): string[] {

@@ -79,4 +79,14 @@ describe('sealing, as a whole site does it', () => {
       for (const file of files) assert.ok((await served(archive, file)).equals(file))
     })
   })
+  test('who closes the archive can wait for what is being sealed', async () => {
+    const dataDir = tempDir('seal')
+    const file = dicomFile({ seed: 'seal/idle' })
+    await withSite(dataDir, {}, async ({ archive, send, sealer }) => {
+      const { studyUid } = await send(file)
+      void sealer.seal(studyUid)
+      await sealer.idle()
+      assert.deepEqual(await archive.catalogue.unsealedCopies(studyUid), [])
+    })
+  })
 })

@@ -66,6 +66,11 @@ export class Sealer {
     return work
   }
 
+  /** Resolves when no study is being sealed, whoever asked for it. */
+  async idle(): Promise<void> {
+    while (this.#underway.size > 0) await Promise.allSettled(this.#underway.values())
+  }
+
   async #seal(studyUid: string): Promise<Sealed> {
     const sealed: Sealed = { packs: [], leftOut: [] }
     const copies = await this.#options.catalogue.unsealedCopies(studyUid)
