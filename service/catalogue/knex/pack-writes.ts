@@ -67,7 +67,7 @@ export async function retireSegment(knex: Knex, id: number): Promise<void> {
 }
 
 /** Other commits need no sync, because the landing holds what they say; this one speaks of what it will not hold. */
-async function durably(knex: Knex, work: (trx: Knex.Transaction) => Promise<void>): Promise<void> {
+export async function durably(knex: Knex, work: (trx: Knex.Transaction) => Promise<void>): Promise<void> {
   if (knex.client.config.client === 'pg') {
     await knex.transaction(async (trx) => {
       await trx.raw('SET LOCAL synchronous_commit = on')

@@ -4,7 +4,7 @@ import type { NewPack, RecordOutcome } from '../ports.ts'
 import { commit } from './commit.ts'
 import { type DatabaseOptions, openReader, openWriter } from './connect.ts'
 import { KeptIds } from './kept-ids.ts'
-import { addPack, dropCopy, retireSegment, segmentRemoved } from './pack-writes.ts'
+import { addPack, dropCopy, durably, retireSegment, segmentRemoved } from './pack-writes.ts'
 import type { InstanceRows } from './rows.ts'
 
 /** Tables that a rebuild fills again from storage, those that refer to others first. */
@@ -46,12 +46,16 @@ export class Rows {
     return rows.map(({ uid, sha256 }) => [uid, sha256])
   }
 
-  /** Points a copy, served or conflicting, to another place with the same bytes. */
+  /**
+   * Points a copy, served or conflicting, to another place with the same bytes. Synced: a replay knows the digest already
+   * and would leave it at the damaged place.
+   */
   async relocate(copy: { uid: string; sha256: string; segment: number; segment_offset: number }): Promise<void> {
     const { uid, sha256, segment, segment_offset } = copy
     const place = { segment, segment_offset, pack: null, pack_offset: null }
-    await this.#write('instances').where({ uid, sha256 }).update(place)
-    await this.#write('conflicts').where({ uid, sha256 }).update(place)
+    await durably(this.#write, async (trx) => {
+      for (const table of ['instances', 'conflicts']) await trx(table).where({ uid, sha256 }).update(place)
+    })
   }
 
   async segmentComplete(segment: number): Promise<void> {
