@@ -32,11 +32,20 @@ export async function ask(options: WithNode, path: string, method: keyof typeof 
     throw new Failure(EXIT.failed, `the node at ${url} does not answer: ${error.message}`)
   })
   if (response.ok) return response.json()
-  throw new Failure(EXIT.failed, `the node at ${url} says ${response.status}: ${await response.text()}`)
+  throw new Failure(EXIT.failed, `the node at ${url} says: ${messageOf(await response.text())}`)
 }
 
 export function size(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
   const power = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10))
   return `${(bytes / 1024 ** power).toFixed(power === 0 ? 0 : 1)} ${units[power]}`
+}
+
+/** The API's errors have a message for people. */
+function messageOf(text: string): string {
+  try {
+    return String((JSON.parse(text) as { message?: unknown }).message ?? text)
+  } catch {
+    return text
+  }
 }

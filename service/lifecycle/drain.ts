@@ -64,7 +64,7 @@ export class Drainer {
     if (others.length < copiesWanted) {
       throw new ArchiveError(
         'invalid_request',
-        `${copiesWanted} stores must hold each pack, and beside ${store} there are ${others.length}: add one first`,
+        `sealing.copies is ${copiesWanted}, and beside ${store} there are ${others.length} stores to move packs to: add one first`,
       )
     }
     const held = (await catalogue.holdings()).find((each) => each.store === store)
