@@ -27,16 +27,16 @@ export class PackReader {
 
   /**
    * The bytes from `start` to `end` (exclusive) of the instance at `at`. A store that fails is gone on from at another
-   * one. Throws ArchiveError `storage_failed` when none can give them all.
+   * one, also where the pack was moved meanwhile. Throws ArchiveError `storage_failed` when none can give them all.
    */
   async *read(at: PackLocation, start: number, end: number): AsyncGenerator<Buffer> {
-    const { key, copies } = await this.#pack(at.pack)
-    const reasons: string[] = []
+    const reasons = new Map<string, string>()
     let done = start
-    for (const { store: id } of copies) {
+    for (;;) {
+      const { key, store: id } = await this.#untried(at.pack, reasons)
       const store = this.#options.stores.get(id)
       if (!store) {
-        reasons.push(`store ${id} is not configured`)
+        reasons.set(id, 'it is not configured')
         continue
       }
       try {
@@ -51,10 +51,22 @@ export class PackReader {
       } catch (error) {
         const reason = (error as Error).message
         this.#options.warn('a store could not give what it holds', { store: id, key, reason })
-        reasons.push(`${id}: ${reason}`)
+        reasons.set(id, reason)
       }
     }
-    throw new ArchiveError('storage_failed', `pack ${key} can't be read: ${reasons.join('; ') || 'no store holds it'}`)
+  }
+
+  /** A store that holds the pack and wasn't tried; the catalogue is asked again before there is none. */
+  async #untried(pack: number, tried: ReadonlyMap<string, string>): Promise<{ key: string; store: string }> {
+    const untried = ({ copies }: Pick<Pack, 'copies'>) => copies.find(({ store }) => !tried.has(store))
+    const known = await this.#pack(pack)
+    const first = untried(known)
+    if (first) return { key: known.key, store: first.store }
+    this.forget(pack)
+    const next = untried(await this.#pack(pack))
+    if (next) return { key: known.key, store: next.store }
+    const why = [...tried].map(([store, reason]) => `${store}: ${reason}`).join('; ') || 'no store holds it'
+    throw new ArchiveError('storage_failed', `pack ${known.key} can't be read: ${why}`)
   }
 
   async #pack(id: number): Promise<Pick<Pack, 'key' | 'copies'>> {
