@@ -66,6 +66,7 @@ export function openBackground({ archive, config, describer, lastArrival, log }:
   const scrubber = new Scrubber({
     catalogue,
     copies,
+    copiesWanted,
     periodMs: config.scrub.periodDays * 24 * 3_600_000,
     bytesPerSecond: config.scrub.bytesPerSecond,
     warn,

@@ -196,6 +196,8 @@ export interface CataloguePacks {
   packsIn(store: string, options: { after?: number; limit: number }): Promise<Pack[]>
   /** Packs of which a copy was read back last before this time, the longest ago first. */
   packsToCheck(verifiedBefore: string, limit: number): Promise<{ pack: Pack; store: string }[]>
+  /** Packs that fewer stores hold than that, by number, behind `after`. */
+  packsWithFewer(copies: number, options: { after: number; limit: number }): Promise<Pack[]>
   /** Nobody reads this copy from now on. Synced, because its bytes are freed behind it. */
   dropCopy(pack: number, store: string): Promise<void>
   /** Stores that are to be emptied: they get nothing new. */

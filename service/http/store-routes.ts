@@ -60,6 +60,7 @@ const scrubSchema = z.object({
   intact: count,
   bytes: count,
   repaired: count.describe('damaged or missing copies that another copy made good'),
+  added: count.describe('copies made of packs that fewer stores held than wanted'),
   lost: count.describe('damaged copies without an intact other one'),
   unreadable: count.describe('copies in stores that could not be asked'),
   findings: z.array(z.string()),

@@ -32,7 +32,12 @@ async function memory(id: string) {
 }
 
 /** Some studies, each in a pack in `copies` of the stores; `others` are added afterwards. */
-async function site(first: readonly StorageAdapter[], others: readonly StorageAdapter[] = [], copiesWanted = 1) {
+async function site(
+  first: readonly StorageAdapter[],
+  others: readonly StorageAdapter[] = [],
+  copiesWanted = 1,
+  { sealedInto = copiesWanted, bytesPerSecond = 1e12 } = {},
+) {
   const dir = tempDir('copies')
   const catalogue = await openSqlite(dir)
   const events = await EventLog.open({ folder: join(dir, 'events'), site: 'test', generation: 'one' })
@@ -43,7 +48,7 @@ async function site(first: readonly StorageAdapter[], others: readonly StorageAd
     const placement = new Placement(stores, () => catalogue.drainingStores())
     const copies = new Copies({ catalogue, stores, packs, placement, events, warn })
     const drainer = new Drainer({ catalogue, stores, copies, events, copiesWanted, warn })
-    const scrubber = new Scrubber({ catalogue, copies, periodMs: 3_600_000, bytesPerSecond: 1e12, warn })
+    const scrubber = new Scrubber({ catalogue, copies, copiesWanted, periodMs: 3_600_000, bytesPerSecond, warn })
     return { packs, placement, copies, drainer, scrubber }
   }
   const before = open(storesOf(first))
@@ -55,7 +60,7 @@ async function site(first: readonly StorageAdapter[], others: readonly StorageAd
     placement: before.placement,
     stores: storesOf(first),
     events,
-    copies: copiesWanted,
+    copies: sealedInto,
     changed: () => undefined,
     warn,
   })
@@ -197,5 +202,67 @@ describe('scrubbing', () => {
     assert.deepEqual([report.unreadable, report.intact, report.lost], [STUDIES, STUDIES, 0])
     assert.equal((await catalogue.holdings()).length, 2)
     await assertReadable()
+  })
+
+  test('packs that fewer stores hold than wanted get further copies', async () => {
+    const [a, b] = [await memory('a'), await memory('b')]
+    const { scrubber, catalogue, assertReadable } = await site([a], [b], 2, { sealedInto: 1 })
+    await scrubber.due()
+    assert.equal(scrubber.report?.added, STUDIES)
+    assert.deepEqual(
+      (await catalogue.holdings()).map(({ store, packs }) => [store, packs]),
+      [
+        ['a', STUDIES],
+        ['b', STUDIES],
+      ],
+    )
+    assert.deepEqual(await catalogue.packsWithFewer(2, { after: 0, limit: 10 }), [])
+    await assertReadable()
+  })
+
+  test('a repair that has nowhere to go keeps no other pack from being looked at, and is made up for later', async () => {
+    const [a, b, c] = [await memory('a'), await memory('b'), await memory('c')]
+    const { scrubber, catalogue, assertReadable } = await site([a, b], [c], 2)
+    a.faults.rates.wrong_byte = 1
+    for (const store of [a, c]) store.faults.rates.error_before = 0
+    c.faults.rates.full = 1
+    a.faults.rates.full = 1
+    const report = await finished(scrubber)
+    assert.deepEqual([report.state, report.lost], ['done', 0], report.findings.join())
+    await assertReadable()
+    for (const store of [a, c]) store.faults.heal()
+    await scrubber.due()
+    assert.deepEqual(await catalogue.packsWithFewer(2, { after: 0, limit: 10 }), [])
+    await assertReadable()
+  })
+
+  test('a stop does not wait for the pause between two packs', async () => {
+    const { scrubber, catalogue } = await site([await memory('one')], [], 1, { bytesPerSecond: 1 })
+    const before = await catalogue.packs({ limit: 10 })
+    const old = new Date(Date.now() - 7_200_000).toISOString()
+    for (const pack of before)
+      await catalogue.addPack({ ...pack, instances: [], copies: [{ store: 'one', verifiedAt: old }] })
+    const run = scrubber.due()
+    while (scrubber.report?.intact === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+    await scrubber.stop()
+    await run
+    assert.deepEqual([scrubber.report?.state, scrubber.report?.intact], ['stopped', 1])
+  })
+})
+
+describe('reading from packs', () => {
+  test('a pack that is moved while it is read is read on where it is now', async () => {
+    const [old, fresh] = [await memory('old'), await memory('fresh')]
+    const { packs, copies, catalogue } = await site([old], [fresh])
+    const pack = await catalogue.pack(1)
+    assert.ok(pack)
+    // The reader knows where it is; then it goes, and only the catalogue learns of it.
+    const all = await bytesOf(packs.read({ pack: 1, offset: 0 }, 0, pack.sizeBytes))
+    const forget = packs.forget.bind(packs)
+    packs.forget = () => undefined
+    await copies.add(pack, new Set())
+    await copies.free(pack, 'old', 1, 'a test')
+    packs.forget = forget
+    assert.ok((await bytesOf(packs.read({ pack: 1, offset: 0 }, 0, pack.sizeBytes))).equals(all))
   })
 })

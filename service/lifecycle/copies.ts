@@ -9,7 +9,7 @@ import type { RecordEvents } from '../events/ports.ts'
 import type { PackReader } from '../retrieve/pack-reader.ts'
 import type { Stores } from '../stores/ports.ts'
 import type { Placement } from './placement.ts'
-import { type CopyState, readBack } from './read-back.ts'
+import { type CopyState, putAndReadBack, readBack } from './read-back.ts'
 
 export interface CopiesOptions {
   catalogue: Pick<CataloguePacks, 'addPack' | 'dropCopy' | 'pack'>
@@ -32,8 +32,8 @@ export class Copies {
 
   /** Reads one copy to its end and notes what was found, in the event log and, where it is intact, in the catalogue. */
   async check(pack: Pack, store: string): Promise<CopyState> {
-    const { catalogue, events, warn } = this.#options
-    const { state, found } = await readBack(this.#options.stores.get(store), pack)
+    const { stores, events, warn } = this.#options
+    const { state, found } = await readBack(stores.get(store), pack)
     if (state === 'unreadable') {
       warn('a store could not give what it holds', { store, key: pack.key, reason: found })
       return state
@@ -44,7 +44,7 @@ export class Copies {
       subject: subjectOf(pack, store),
       data: { store, sizeBytes: pack.sizeBytes, intact: state === 'intact', ...(found ? { found } : {}) },
     })
-    if (state === 'intact') await this.#note(catalogue, pack, store)
+    if (state === 'intact') await this.#note(pack, store)
     else warn('a copy of a pack is damaged', { store, key: pack.key, found })
     return state
   }
@@ -54,21 +54,16 @@ export class Copies {
    * with its store. Throws ArchiveError `out_of_space`, `unavailable` when no store is left.
    */
   async add(pack: Pack, except: ReadonlySet<string>): Promise<string> {
-    const { placement, events, catalogue, packs, warn } = this.#options
+    const { placement, events, packs, warn } = this.#options
     const tried = new Set([...except, ...pack.copies.map(({ store }) => store)])
     for (;;) {
       const store = await placement.choose(pack.sizeBytes, tried)
       tried.add(store.id)
       try {
-        await store.adapter.put(pack.key, this.#source(pack))
+        await putAndReadBack(store, pack.key, this.#source(pack))
       } catch (error) {
         if (isStorageError(error, 'aborted')) throw error
         warn('a store did not take a pack', { store: store.id, key: pack.key, reason: (error as Error).message })
-        continue
-      }
-      const { state, found } = await readBack(store, pack)
-      if (state !== 'intact') {
-        warn('a store did not give back a pack', { store: store.id, key: pack.key, reason: found })
         continue
       }
       const { sizeBytes } = pack
@@ -78,7 +73,7 @@ export class Copies {
         subject: subjectOf(pack, store.id),
         data: { store: store.id, sizeBytes },
       })
-      await this.#note(catalogue, pack, store.id)
+      await this.#note(pack, store.id)
       packs.forget(pack.id)
       return store.id
     }
@@ -89,8 +84,12 @@ export class Copies {
     return { sizeBytes, sha256, open: () => bodyOf(packs.read({ pack: id, offset: 0 }, 0, sizeBytes)) }
   }
 
-  async #note(catalogue: Pick<CataloguePacks, 'addPack'>, pack: Pack, store: string): Promise<void> {
-    await catalogue.addPack({ ...pack, instances: [], copies: [{ store, verifiedAt: new Date().toISOString() }] })
+  async #note(pack: Pack, store: string): Promise<void> {
+    await this.#options.catalogue.addPack({
+      ...pack,
+      instances: [],
+      copies: [{ store, verifiedAt: new Date().toISOString() }],
+    })
   }
 
   /** From now on nobody reads this copy; its bytes stay where they are, as evidence. */

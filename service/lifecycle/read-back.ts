@@ -1,10 +1,19 @@
 import { isStorageError } from '../../storage-adapters/contract/errors.ts'
+import type { Source } from '../../storage-adapters/contract/source.ts'
 import type { Pack } from '../catalogue/ports.ts'
 import { recheckPack } from '../packing/verify.ts'
 import type { Store } from '../stores/ports.ts'
 
 /** `unreadable`: the store could not be asked, which says nothing of what it holds. */
 export type CopyState = 'intact' | 'damaged' | 'unreadable'
+
+/** Stores a pack, and reads it back. Throws what the store throws, and where it gives back other bytes than it took. */
+export async function putAndReadBack(store: Store, key: string, source: Source): Promise<void> {
+  await store.adapter.put(key, source)
+  const { sha256, sizeBytes } = source
+  const { state, found } = await readBack(store, { key, sha256, sizeBytes })
+  if (state !== 'intact') throw new Error(`it does not give back what it took: ${found}`)
+}
 
 /** Reads all that a store holds under a pack's key, and compares. `found` says in words what is wrong. */
 export async function readBack(

@@ -69,9 +69,10 @@ export class Retirer {
     const packedBefore = new Date(now - keepMs).toISOString()
     for (const segment of await catalogue.retirableSegments(packedBefore)) {
       const retire = async (): Promise<boolean> => {
-        if (!(await this.#proof(segment))) return false
+        const proof = await this.#proof(segment)
+        if (!proof) return false
         await catalogue.retireSegment(segment)
-        return this.#remove(segment)
+        return this.#remove(segment, proof)
       }
       if (await this.#attempt(segment, retire)) removed += 1
     }
@@ -89,10 +90,10 @@ export class Retirer {
     }
   }
 
-  async #remove(segment: number): Promise<boolean> {
+  async #remove(segment: number, proved?: Proof): Promise<boolean> {
     const { catalogue, landing, events } = this.#options
     if (await landing.hasSegment(segment)) {
-      const proof = await this.#proof(segment)
+      const proof = proved ?? (await this.#proof(segment))
       if (!proof) return false
       const { permit, instances, packs } = proof
       await events.append({

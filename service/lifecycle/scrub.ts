@@ -7,8 +7,10 @@ const REASONS_MAX = 20
 const TICK_MS = 60 * 60_000
 
 export interface ScrubberOptions {
-  catalogue: Pick<CataloguePacks, 'packsToCheck' | 'pack'>
+  catalogue: Pick<CataloguePacks, 'packsToCheck' | 'packsWithFewer' | 'pack'>
   copies: Pick<Copies, 'check' | 'add' | 'disown' | 'free'>
+  /** Stores that must hold each pack. */
+  copiesWanted: number
   /** Each copy is read again within so long. */
   periodMs: number
   /** What background reading takes of the stores at the most. */
@@ -22,6 +24,8 @@ export interface ScrubReport {
   bytes: number
   /** Damaged or missing copies that another copy made good. */
   repaired: number
+  /** Copies made of packs that fewer stores held than wanted: a repair had nowhere to go, or the number was raised. */
+  added: number
   /** Damaged copies without an intact other one. They stay, and what is intact in them is served. */
   lost: number
   /** Copies in stores that could not be asked. They are looked at next time. */
@@ -41,7 +45,7 @@ export class Scrubber {
   #timer: NodeJS.Timeout | undefined
   #report: ScrubReport | undefined
   #running: Promise<void> | undefined
-  #stopped = false
+  readonly #stopping = new AbortController()
 
   constructor(options: ScrubberOptions) {
     this.#options = options
@@ -58,12 +62,16 @@ export class Scrubber {
     return lost > 0 ? `${lost} packs are damaged and no store has them whole: ${this.#report?.findings[0]}` : undefined
   }
 
+  get #stopped(): boolean {
+    return this.#stopping.signal.aborted
+  }
+
   start(): void {
     this.#timer = setInterval(() => void this.due(), TICK_MS).unref()
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true
+    this.#stopping.abort()
     clearInterval(this.#timer)
     await this.#running
   }
@@ -86,6 +94,7 @@ export class Scrubber {
       intact: 0,
       bytes: 0,
       repaired: 0,
+      added: 0,
       lost: 0,
       unreadable: 0,
       findings: [],
@@ -112,12 +121,13 @@ export class Scrubber {
           more = true
           seen.add(name)
           const started = performance.now()
-          if (await this.#copy(pack, store, report)) seen.delete(name)
+          if (await this.#attempt(pack, report, () => this.#copy(pack, store, report))) seen.delete(name)
           const spentMs = performance.now() - started
           const wantedMs = (pack.sizeBytes / bytesPerSecond) * 1000
-          if (wantedMs > spentMs && !this.#stopped) await sleep(wantedMs - spentMs)
+          if (wantedMs > spentMs) await this.#pause(wantedMs - spentMs)
         }
       }
+      await this.#addMissing(report)
     } catch (error) {
       warn('checking packs was broken off; it is taken up again', { reason: (error as Error).message })
       report.findings.push((error as Error).message)
@@ -125,6 +135,45 @@ export class Scrubber {
     }
     if (report.state === 'running') report.state = this.#stopped ? 'stopped' : 'done'
     report.endedAt = new Date().toISOString()
+  }
+
+  async #pause(ms: number): Promise<void> {
+    await sleep(ms, undefined, { signal: this.#stopping.signal }).catch(() => undefined)
+  }
+
+  /** What goes wrong with one pack must not keep the others from being looked at. */
+  async #attempt(pack: Pack, report: ScrubReport, act: () => Promise<boolean>): Promise<boolean> {
+    try {
+      return await act()
+    } catch (error) {
+      const reason = (error as Error).message
+      this.#options.warn('a pack could not be made good', { key: pack.key, reason })
+      if (report.findings.length < REASONS_MAX) report.findings.push(`${pack.key}: ${reason}`)
+      return false
+    }
+  }
+
+  async #addMissing(report: ScrubReport): Promise<void> {
+    const { catalogue, copiesWanted } = this.#options
+    for (let after = 0; !this.#stopped; ) {
+      const page = await catalogue.packsWithFewer(copiesWanted, { after, limit: PAGE })
+      for (const pack of page) {
+        if (this.#stopped) return
+        after = pack.id
+        await this.#attempt(pack, report, () => this.#complete(pack, report))
+      }
+      if (page.length < PAGE) return
+    }
+  }
+
+  async #complete(found: Pack, report: ScrubReport): Promise<boolean> {
+    const { catalogue, copies, copiesWanted } = this.#options
+    for (let pack = found; pack.copies.length > 0 && pack.copies.length < copiesWanted; ) {
+      await copies.add(pack, new Set())
+      report.added += 1
+      pack = (await catalogue.pack(found.id)) as Pack
+    }
+    return true
   }
 
   /** True when the copy is whole, or gone from the list for another reason. */

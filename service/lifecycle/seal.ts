@@ -13,7 +13,7 @@ import { type PackParts, packSource } from '../packing/write.ts'
 import type { ReadInstances } from '../retrieve/ports.ts'
 import type { Stores } from '../stores/ports.ts'
 import type { Placement } from './placement.ts'
-import { readBack } from './read-back.ts'
+import { putAndReadBack, readBack } from './read-back.ts'
 
 /** Volumes come with thin provisioning; until then there is one. */
 const VOLUME = 'default'
@@ -149,9 +149,7 @@ export class Sealer {
       const store = await placement.choose(source.sizeBytes, tried)
       tried.add(store.id)
       try {
-        await store.adapter.put(key, source)
-        const { state, found } = await readBack(store, { key, ...source })
-        if (state !== 'intact') throw new Error(`it gave back other bytes than it took: ${found}`)
+        await putAndReadBack(store, key, source)
         copies.push({ store: store.id, verifiedAt: new Date().toISOString() })
       } catch (error) {
         // What fails then is not the store but the source.

@@ -207,6 +207,10 @@ export class KnexCatalogue implements CatalogueReader, CatalogueWriter, Catalogu
     return packs.packsToCheck(this.#read, verifiedBefore, limit)
   }
 
+  packsWithFewer(copies: number, options: { after: number; limit: number }): Promise<Pack[]> {
+    return packs.packsWithFewer(this.#read, copies, options)
+  }
+
   dropCopy(pack: number, store: string): Promise<void> {
     return this.#writer.dropCopy(pack, store)
   }

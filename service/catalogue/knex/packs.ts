@@ -137,6 +137,19 @@ export async function packsToCheck(
   return old.map(({ pack, store }) => ({ pack: byId.get(pack) as Pack, store }))
 }
 
+export async function packsWithFewer(
+  knex: Knex,
+  copies: number,
+  { after, limit }: { after: number; limit: number },
+): Promise<Pack[]> {
+  const rows: PackRow[] = await knex('packs')
+    .where('id', '>', after)
+    .whereRaw('(SELECT count(*) FROM pack_copies WHERE pack_copies.pack = packs.id) < ?', [copies])
+    .orderBy('id')
+    .limit(limit)
+  return withCopies(knex, rows)
+}
+
 const DRAINING = 'draining '
 
 export async function drainingStores(knex: Knex): Promise<ReadonlySet<string>> {
