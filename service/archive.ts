@@ -5,7 +5,10 @@ import { type InstanceRecord, isPacked, type NewInstance } from './catalogue/por
 import type { Config } from './config/schema.ts'
 import type { DataFolder } from './data-folder.ts'
 import { SYSTEM } from './events/event.ts'
+import { listFiles, peerFolder } from './events/files.ts'
 import { EventLog } from './events/log.ts'
+import { Projector } from './events/projector.ts'
+import { readLog } from './events/read.ts'
 import { Ledger } from './ingest/ledger.ts'
 import { Receiver } from './ingest/receive.ts'
 import { type ReplayOptions, type ReplayReport, replay } from './ingest/replay.ts'
@@ -31,6 +34,7 @@ export interface Archive {
   packs: PackReader
   instances: StoredInstances
   events: EventLog
+  projector: Projector
   ledger: Ledger
   receiver: Receiver
   /** What an administrator has to look into. */
@@ -46,8 +50,16 @@ export async function openArchive(
   observe: (observation: Observation) => void = () => undefined,
 ): Promise<Archive> {
   const catalogue = await KnexCatalogue.open({ url: config.catalogue.url, dataDir: folder.path })
+  let opened: EventLog | undefined
   try {
     await assertBelongs(catalogue, folder)
+    const events = await openEvents(folder, log)
+    opened = events
+    const projector = new Projector({ catalogue, warn: (message, details) => log.error(details, message) })
+    // What was destroyed must be known before storage is replayed.
+    await projectAll(projector, events, folder).catch((error: Error) =>
+      log.error({ reason: error.message }, 'the catalogue lacks events; the node starts all the same'),
+    )
     const knownOffsets = await offsetsOf(catalogue)
     const complete = await catalogue.completeSegments()
     const retired = await catalogue.retiredSegments()
@@ -70,7 +82,6 @@ export async function openArchive(
     // What was lost of the catalogue may have been told to others already, under the same numbers.
     if (report.replayed > 0) await catalogue.newEpoch()
     const warn = (message: string, details: object): void => log.error(details, message)
-    const events = await openEvents(folder, log)
     const packs = new PackReader({ catalogue, stores, warn })
     const instances = new StoredInstances({ landing, packs })
     const settled = ({ location }: NewInstance): void => {
@@ -84,6 +95,7 @@ export async function openArchive(
       ...troublesOfPacks(packsReport),
       ...troublesOfStores(stores),
       ...troublesOfEvents(events),
+      ...projector.troubles,
     ]
     const close = async (): Promise<void> => {
       ledger.close()
@@ -91,10 +103,25 @@ export async function openArchive(
       await ledger.idle()
       await stores.close()
       await closeEvents(events, log)
+      await projector.close()
       await catalogue.close()
     }
-    return { catalogue, landing, stores, packs, instances, events, ledger, receiver, troubles, close }
+    projector.follow(events)
+    return {
+      catalogue,
+      landing,
+      stores,
+      packs,
+      instances,
+      events: events,
+      projector,
+      ledger,
+      receiver,
+      troubles,
+      close,
+    }
   } catch (error) {
+    await opened?.close()
     await catalogue.close()
     throw error
   }
@@ -108,6 +135,14 @@ async function openEvents(folder: DataFolder, log: Logger): Promise<EventLog> {
     .append({ kind: 'site.started', actor: SYSTEM, subject: {}, data: { version: VERSION } })
     .catch((error: Error) => log.error({ reason: error.message }, 'the start is not in the event log'))
   return events
+}
+
+/** Fills the catalogue from the event logs, the other sites' too, as far as it hasn't got it. */
+export async function projectAll(projector: Projector, events: EventLog, folder: DataFolder): Promise<void> {
+  await projector.catchUp(events)
+  for (const site of (await listFiles(folder.events)).peers) {
+    await projector.take(site, (after) => readLog(peerFolder(folder.events, site), after))
+  }
 }
 
 async function closeEvents(events: EventLog, log: Logger): Promise<void> {

@@ -1,5 +1,6 @@
 import type { InstanceAttributes } from '../dicom/describe.ts'
 import type { DicomJson, InstanceIdentifiers, Tag } from '../dicom/types.ts'
+import type { Event } from '../events/event.ts'
 import type { Source } from '../ingest/ports.ts'
 
 export type QueryLevel = 'patient' | 'study' | 'series' | 'instance'
@@ -213,6 +214,16 @@ export interface CataloguePacks {
   segmentRemoved(segment: number): Promise<void>
   /** Retired segments whose files may still be there: a crash came between. */
   retiredSegments(): Promise<number[]>
+}
+
+/** State of which the event logs are the truth, and the catalogue an index. Throws ArchiveError `catalogue_failed`. */
+export interface ProjectEvents {
+  /** Whether events of this kind mean anything to the catalogue. */
+  isProjected(kind: string): boolean
+  /** The number of the last event of this site's log that is in the catalogue; 0 for none. */
+  projectedUpTo(site: string): Promise<number>
+  /** Events of one log, in order, none left out that is projected; all of them and the number they reach, or nothing. */
+  project(site: string, events: readonly Event[], upTo: number): Promise<void>
 }
 
 /** What Firn's own API reads. */

@@ -1,9 +1,11 @@
 import type { Command } from 'commander'
 import pino, { type Logger } from 'pino'
-import { replayInto } from '../archive.ts'
+import { projectAll, replayInto } from '../archive.ts'
 import { KnexCatalogue } from '../catalogue/knex/catalogue.ts'
 import type { Config } from '../config/schema.ts'
 import { archiveIdOf, DataFolder, FolderInUse } from '../data-folder.ts'
+import { EventLog } from '../events/log.ts'
+import { Projector } from '../events/projector.ts'
 import { replayPacks } from '../ingest/replay-packs.ts'
 import { listSegments, segmentPath } from '../landing/files.ts'
 import { Landing } from '../landing/landing.ts'
@@ -63,6 +65,7 @@ async function rebuild(config: Config, force: boolean) {
     const landing = await Landing.open({ folder: folder.landing, ...config.landing })
     await catalogue.clear()
     await catalogue.setArchiveId(folder.archiveId)
+    await projectEvents(catalogue, folder, log)
     const stores = await storesOf(config, folder.path, folder.archiveId, log)
     const packs = await replayPacks({
       stores,
@@ -82,6 +85,19 @@ async function rebuild(config: Config, force: boolean) {
   } finally {
     await catalogue.close()
     await folder.close()
+  }
+}
+
+/** First, so that what was destroyed isn't taken in again. */
+async function projectEvents(catalogue: KnexCatalogue, folder: DataFolder, log: Logger): Promise<void> {
+  const { archiveId } = folder
+  const events = await EventLog.open({ folder: folder.events, site: archiveId, generation: archiveId })
+  const projector = new Projector({ catalogue, warn: (message, details) => log.warn(details, message) })
+  try {
+    await projectAll(projector, events, folder)
+  } finally {
+    await projector.close()
+    await events.close()
   }
 }
 

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import type { Knex } from 'knex'
 import type { DicomJson } from '../../dicom/types.ts'
+import type { Event } from '../../events/event.ts'
 import type {
   CatalogueJournal,
   CataloguePacks,
@@ -16,6 +17,7 @@ import type {
   NewInstance,
   NewPack,
   Pack,
+  ProjectEvents,
   Query,
   QueryLevel,
   RecordOutcome,
@@ -26,11 +28,14 @@ import { find } from './find.ts'
 import { conflictingCopies, instances, servedCopies } from './instances.ts'
 import { keyFor } from './keys.ts'
 import * as packs from './packs.ts'
+import { isProjected, projectedUpTo } from './projections/index.ts'
 import { type CopyRow, digestPrefix, toRecord } from './rows.ts'
 import { Writer } from './writer.ts'
 
 /** The catalogue over SQLite or PostgreSQL: an index of what storage holds, never the truth itself. */
-export class KnexCatalogue implements CatalogueReader, CatalogueWriter, CatalogueJournal, CataloguePacks {
+export class KnexCatalogue
+  implements CatalogueReader, CatalogueWriter, CatalogueJournal, CataloguePacks, ProjectEvents
+{
   readonly dialect: Dialect
   readonly #read: Knex
   readonly #writer: Writer
@@ -165,6 +170,20 @@ export class KnexCatalogue implements CatalogueReader, CatalogueWriter, Catalogu
     }
     found.sort((a, b) => a.segment - b.segment || b.lastOffset - a.lastOffset)
     return found[0]
+  }
+
+  // --- what events say
+
+  isProjected(kind: string): boolean {
+    return isProjected(kind)
+  }
+
+  projectedUpTo(site: string): Promise<number> {
+    return projectedUpTo(this.#read, site)
+  }
+
+  project(site: string, events: readonly Event[], upTo: number): Promise<void> {
+    return this.#writer.project({ site, events, upTo })
   }
 
   // --- packs

@@ -5,6 +5,7 @@ import { commit } from './commit.ts'
 import { type DatabaseOptions, openReader, openWriter } from './connect.ts'
 import { KeptIds } from './kept-ids.ts'
 import { addPack, dropCopy, durably, retireSegment, segmentRemoved } from './pack-writes.ts'
+import { type Projected, project, projectedTables } from './projections/index.ts'
 import type { InstanceRows } from './rows.ts'
 
 /** Tables that a rebuild fills again from storage, those that refer to others first. */
@@ -78,6 +79,10 @@ export class Rows {
     return segmentRemoved(this.#write, segment)
   }
 
+  project(projected: Projected): Promise<void> {
+    return project(this.#write, projected)
+  }
+
   async setMeta({ key, value }: { key: string; value: string }): Promise<void> {
     await this.#write('meta').insert({ key, value }).onConflict('key').merge()
   }
@@ -90,7 +95,7 @@ export class Rows {
   async clear(): Promise<void> {
     this.#ids.forget()
     await this.#write.transaction(async (trx) => {
-      for (const table of REBUILT) await trx(table).del()
+      for (const table of [...projectedTables, ...REBUILT]) await trx(table).del()
       await trx('counters').where({ name: 'changes' }).update({ value: 0 })
     })
   }
