@@ -7,7 +7,7 @@ const oursExcept = (...allowed) => ({
   pathNot: allowed.map((folder) => `^${folder}`),
 })
 const packages = (...names) => ({ path: `(^|/)node_modules/(${names.join('|')})(/|$)` })
-const useCases = '^service/(ingest|retrieve|lifecycle|landing|packing|events|stores)/'
+const useCases = '^service/(ingest|retrieve|lifecycle|landing|packing|events|stores|retention)/'
 /** The only place that builds concrete parts: the node, and the storage with its catalogue that it opens. */
 const compositionRoot = '^service/(main|archive|background)[.]ts$'
 const isTest = '[.]test[.]ts$'
@@ -113,9 +113,9 @@ module.exports = {
       from: { path: '^service/(http|dimse)/', pathNot: isTest },
       to: oursExcept(
         'service/$1/',
-        'service/(dicom|ingest|retrieve|lifecycle|config)/',
+        'service/(dicom|ingest|retrieve|lifecycle|config|retention)/',
         'service/errors',
-        'service/[a-z-]+/ports[.]ts$',
+        'service/[a-z-]+/([a-z-]+-)?ports[.]ts$',
       ),
     },
     {

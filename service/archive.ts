@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { Observation } from '../storage-adapters/wrap/metrics.ts'
 import { KnexCatalogue } from './catalogue/knex/catalogue.ts'
@@ -15,6 +16,7 @@ import { type ReplayOptions, type ReplayReport, replay } from './ingest/replay.t
 import { type PacksReport, replayPacks } from './ingest/replay-packs.ts'
 import { listSegments } from './landing/files.ts'
 import { Landing } from './landing/landing.ts'
+import { ComplianceClock } from './retention/clock.ts'
 import { StoredInstances } from './retrieve/open-instance.ts'
 import { PackReader } from './retrieve/pack-reader.ts'
 import { openStores } from './stores/open.ts'
@@ -35,6 +37,7 @@ export interface Archive {
   instances: StoredInstances
   events: EventLog
   projector: Projector
+  clock: ComplianceClock
   ledger: Ledger
   receiver: Receiver
   /** What an administrator has to look into. */
@@ -60,6 +63,7 @@ export async function openArchive(
     await projectAll(projector, events, folder).catch((error: Error) =>
       log.error({ reason: error.message }, 'the catalogue lacks events; the node starts all the same'),
     )
+    const clock = await openClock(folder, catalogue, log)
     const knownOffsets = await offsetsOf(catalogue)
     const complete = await catalogue.completeSegments()
     const retired = await catalogue.retiredSegments()
@@ -102,6 +106,7 @@ export async function openArchive(
       await landing.close()
       await ledger.idle()
       await stores.close()
+      await clock.close()
       await closeEvents(events, log)
       await projector.close()
       await catalogue.close()
@@ -115,6 +120,7 @@ export async function openArchive(
       instances,
       events: events,
       projector,
+      clock,
       ledger,
       receiver,
       troubles,
@@ -135,6 +141,15 @@ async function openEvents(folder: DataFolder, log: Logger): Promise<EventLog> {
     .append({ kind: 'site.started', actor: SYSTEM, subject: {}, data: { version: VERSION } })
     .catch((error: Error) => log.error({ reason: error.message }, 'the start is not in the event log'))
   return events
+}
+
+async function openClock(folder: DataFolder, catalogue: KnexCatalogue, log: Logger): Promise<ComplianceClock> {
+  return ComplianceClock.open({
+    path: join(folder.path, 'compliance-clock.json'),
+    site: folder.archiveId,
+    remembered: await catalogue.retention.clock(folder.archiveId),
+    warn: (message, details) => log.error(details, message),
+  })
 }
 
 /** Fills the catalogue from the event logs, the other sites' too, as far as it hasn't got it. */

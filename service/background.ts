@@ -1,6 +1,8 @@
 import type { Logger } from 'pino'
 import type { Archive } from './archive.ts'
+import type { RetentionConfig } from './config/retention.ts'
 import type { ScrubConfig, SealingConfig } from './config/stores.ts'
+import { ClearLanding } from './lifecycle/clear-landing.ts'
 import { Copies } from './lifecycle/copies.ts'
 import { Drainer } from './lifecycle/drain.ts'
 import { Placement } from './lifecycle/placement.ts'
@@ -8,6 +10,9 @@ import { Retirer } from './lifecycle/retire.ts'
 import { Scrubber } from './lifecycle/scrub.ts'
 import { Sealer } from './lifecycle/seal.ts'
 import { Sealing } from './lifecycle/sealing.ts'
+import { StudyGuard } from './retention/guard.ts'
+import type { KeepingFacts } from './retention/ports.ts'
+import { Retention } from './retention/retention.ts'
 import type { RecordDescriber } from './retrieve/describe-record.ts'
 
 export interface Background {
@@ -15,20 +20,37 @@ export interface Background {
   sealing: Sealing
   drainer: Drainer
   scrubber: Scrubber
+  retention: Retention
 }
 
 export interface BackgroundOptions {
   archive: Archive
-  config: { sealing: SealingConfig; scrub: ScrubConfig }
+  config: { sealing: SealingConfig; scrub: ScrubConfig; retention: RetentionConfig }
   describer: RecordDescriber
   lastArrival(): number
+  /** Caches of a study that is destroyed. */
+  forget?(studyUid: string): Promise<void>
   log: Logger
 }
 
 /** What a node does in the background with what it holds, put together. */
-export function openBackground({ archive, config, describer, lastArrival, log }: BackgroundOptions): Background {
+export function openBackground({
+  archive,
+  config,
+  describer,
+  lastArrival,
+  forget,
+  log,
+}: BackgroundOptions): Background {
   const { catalogue, landing, stores, instances, packs, events } = archive
   const warn = (message: string, details: object): void => log.warn(details, message)
+  const guard = new StudyGuard()
+  const facts: KeepingFacts = {
+    isHeld: (studyUids) => catalogue.retention.isHeld(studyUids),
+    movesHeld: config.retention.movesHeld,
+    during: (studyUid, work) => guard.during(studyUid, work),
+    nowMs: () => archive.clock.nowMs(),
+  }
   const placement = new Placement(stores, () => catalogue.drainingStores())
   const sealer = new Sealer({
     catalogue,
@@ -43,6 +65,7 @@ export function openBackground({ archive, config, describer, lastArrival, log }:
     warn,
   })
   const retirer = new Retirer({
+    facts,
     catalogue,
     landing,
     stores,
@@ -51,16 +74,23 @@ export function openBackground({ archive, config, describer, lastArrival, log }:
     keepMs: config.sealing.landingSeconds * 1000,
     warn,
   })
+  const clearLanding = new ClearLanding({ catalogue, landing, ledger: archive.ledger, sealer, retirer })
+  const retention = new Retention({
+    ...{ config: config.retention, catalogue, events, stores, guard, clearLanding, warn },
+    ...{ projector: archive.projector, clock: archive.clock },
+    forget: async (studyUid) => forget?.(studyUid),
+  })
   const sealing = new Sealing({
     catalogue,
     sealer,
     retirer,
     quietMs: config.sealing.quietSeconds * 1000,
     lastArrival,
+    sealed: (studyUid) => retention.sealed(studyUid),
     info: (message, details) => log.info(details, message),
     warn,
   })
-  const copies = new Copies({ catalogue, stores, packs, placement, events, warn })
+  const copies = new Copies({ catalogue, stores, packs, placement, events, facts, warn })
   const copiesWanted = config.sealing.copies
   const drainer = new Drainer({ catalogue, stores, copies, events, copiesWanted, warn })
   const scrubber = new Scrubber({
@@ -71,5 +101,5 @@ export function openBackground({ archive, config, describer, lastArrival, log }:
     bytesPerSecond: config.scrub.bytesPerSecond,
     warn,
   })
-  return { sealer, sealing, drainer, scrubber }
+  return { sealer, sealing, drainer, scrubber, retention }
 }

@@ -20,6 +20,10 @@ export type ArchiveErrorCode =
   | 'not_found'
   | 'not_acceptable'
   | 'forbidden'
+  // It was destroyed for good, after its retention; it is not taken in again.
+  | 'destroyed'
+  // It doesn't fit the state of what it is about.
+  | 'conflict'
   // Firn is at fault or busy; the same request may succeed later.
   | 'out_of_space'
   | 'storage_failed'

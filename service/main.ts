@@ -93,17 +93,18 @@ export class Node {
   }
 
   #startBackground(config: Config): void {
-    const { sealing, drainer, scrubber } = this.#background as Background
+    const { sealing, drainer, scrubber, retention } = this.#background as Background
     if (config.sealing.enabled) sealing.start()
     if (config.scrub.enabled) scrubber.start()
     void drainer.resume()
+    retention.start()
   }
 
   /** What takes longer is broken off, as a crash would break it off, which harms nothing. */
   async #stopBackground(): Promise<void> {
     if (!this.#background) return
-    const { sealing, sealer, drainer, scrubber } = this.#background
-    const stopped = Promise.all([sealing.stop(), sealer.idle(), drainer.stop(), scrubber.stop()])
+    const { sealing, sealer, drainer, scrubber, retention } = this.#background
+    const stopped = Promise.all([sealing.stop(), sealer.idle(), drainer.stop(), scrubber.stop(), retention.stop()])
     await Promise.race([stopped, sleep(STOP_DEADLINE_MS, undefined, { ref: false })])
   }
 
@@ -122,6 +123,7 @@ export class Node {
     if (unsealed !== undefined) reasons.push(`studies stay in the landing: ${unsealed}`)
     const lost = this.#background?.scrubber.trouble
     if (lost !== undefined) reasons.push(lost)
+    reasons.push(...(this.#background?.retention.troubles ?? []))
     return reasons
   }
 
@@ -177,6 +179,7 @@ export class Node {
       config: this.#config,
       describer,
       lastArrival: () => this.#lastArrival,
+      forget: (studyUid) => metadata.remove(studyUid),
       log: this.#log,
     })
     this.#background = background
@@ -196,6 +199,7 @@ export class Node {
       seal: (studyUid) => background.sealer.seal(studyUid),
       drainer: background.drainer,
       scrubber: background.scrubber,
+      retention: background.retention,
       log: this.#log,
       version: VERSION,
       status: async () => {

@@ -97,11 +97,15 @@ export interface NewInstance extends InstanceRecord {
   attributes: InstanceAttributes
 }
 
-export type RecordOutcome = 'stored' | 'duplicate' | 'conflict'
+/** `destroyed`: these bytes were destroyed for good; they are not recorded. */
+export type RecordOutcome = 'stored' | 'duplicate' | 'conflict' | 'destroyed'
 
 /** Writing side of the catalogue. Throws ArchiveError `catalogue_failed`. */
 export interface CatalogueWriter {
-  /** Which digests the catalogue has under a SOP Instance UID: the served copy's and its conflicting copies'. */
+  /**
+   * Which digests the catalogue has under a SOP Instance UID: the served copy's and its conflicting copies'. Throws
+   * ArchiveError `destroyed` for an instance that was destroyed for good.
+   */
   digests(sopInstanceUid: string): Promise<readonly string[]>
   /**
    * Makes an instance visible; one commit serves many callers. Where it isn't `urgent` (default: it is) it may wait some

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { dimseConfig, tlsServer } from './dimse.ts'
+import { retentionConfig } from './retention.ts'
 import { scrubConfig, sealingConfig, storesConfig } from './stores.ts'
 
 const KIB = 1024
@@ -98,6 +99,7 @@ export const configSchema = z.strictObject({
   stores: storesConfig,
   sealing: sealingConfig.prefault({}),
   scrub: scrubConfig.prefault({}),
+  retention: retentionConfig.prefault({}),
 })
 
 export type Config = z.output<typeof configSchema>

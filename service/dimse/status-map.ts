@@ -50,6 +50,8 @@ const STORE: Readonly<Record<ArchiveErrorCode, number>> = {
   not_found: Status.processingFailure,
   not_acceptable: Status.cannotUnderstand,
   forbidden: Status.notAuthorized,
+  destroyed: Status.notAuthorized,
+  conflict: Status.processingFailure,
   out_of_space: Status.outOfResources,
   storage_failed: Status.outOfResources,
   busy: Status.outOfResources,

@@ -50,6 +50,12 @@ export const KINDS = {
 
   /** Subject: hold, and study or patient. */
   'hold.placed': z.object({ case: name, reason: text, holder: name, query: json.optional() }),
+  /** Subject: hold. Studies that its query had found; written before the hold is placed, as many events as it takes. */
+  'hold.expanded': z.object({ studies: list }),
+  /** One person's consent to a release, which releases nothing yet. */
+  'hold.agreed': z.object({ reason: text }),
+  /** The site that writes this has the hold. */
+  'hold.confirmed': z.object({}),
   /** `approvedBy` is the second person. */
   'hold.released': z.object({ reason: text, approvedBy: name }),
 
@@ -61,16 +67,43 @@ export const KINDS = {
     retainUntil: date.optional(),
     trigger: name.optional(),
   }),
+  /** Subject: volume. From here on this policy is in force; decisions refer to it by its digest. */
+  'retention.policy': z.object({ digest: sha256, policy: json }),
+  /** Subject: study. An officer says what it is, in place of the rules and of those decisions that it names. No classes: nobody knows. */
+  'retention.classified': z.object({ id: name, classes: list, reason: text, supersedes: list }),
+  /** Subject: study or patient. What happened outside of the archive: a death, a claim and its end. See RetentionEvent. */
+  'retention.noted': z.object({
+    id: name,
+    kind: name,
+    reason: text,
+    recordedOn: date,
+    date: name.optional(),
+    ends: name.optional(),
+  }),
+  /** The site's compliance clock, now and then, so that a lost file does not make it start anew. */
+  'clock.observed': z.object({ clockId: name, complianceMs: count }),
+  /** One person's wish to take out a lag of the clock, and the second one's consent. */
+  'clock.proposed': z.object({ toMs: count, reason: text }),
+  'clock.set': z.object({ clockId: name, complianceMs: count, reason: text, proposedBy: name }),
 
   /** Subject of all: disposition, study. */
-  'disposition.listed': z.object({ rule: name, retainUntil: date }),
+  'disposition.listed': z.object({
+    rule: name,
+    retainUntil: date,
+    /** What is agreed to: the study as it was then, see DispositionSubject. */
+    subject: json.optional(),
+    approvals: count.optional(),
+  }),
   'disposition.reviewed': z.object({ accepted: z.boolean(), reason: text }),
   'disposition.approved': z.object({ reason: text, reviewedBy: name }),
   'disposition.rejected': z.object({ reason: text }),
   /** The numbered protocol of both sites. */
   'disposition.prepared': z.object({ proposal: count, coordinator: name }),
-  'disposition.aborted': z.object({ proposal: count, reason: text }),
-  'disposition.committed': z.object({ proposal: count, packs: list }),
+  'disposition.aborted': z.object({ proposal: count, reason: text, blocks: list.optional() }),
+  /** SOP Instance UID and digest of what the next commit destroys; as many events as it takes, before that. */
+  'disposition.doomed': z.object({ instances: z.array(z.tuple([name, sha256, count])).max(1000) }),
+  /** `decision`: the last one, by which it may be destroyed. The instances named before are tombstones from here on. */
+  'disposition.committed': z.object({ proposal: count, packs: list, decision: json.optional() }),
   /** The certificate: `digest` is that of its whole text, kept with it. */
   'disposition.destroyed': z.object({
     proposal: count,
@@ -78,6 +111,7 @@ export const KINDS = {
     bytes: count,
     digest: sha256,
     receipts: json,
+    certificate: json.optional(),
   }),
 
   /** Subject: study, series or instance. */

@@ -4,6 +4,8 @@ import type { Role } from '../config/tokens.ts'
 import type { Drainer } from '../lifecycle/drain.ts'
 import type { Scrubber } from '../lifecycle/scrub.ts'
 import type { Sealed } from '../lifecycle/seal.ts'
+import type { Officer } from '../retention/officer.ts'
+import type { Retention } from '../retention/retention.ts'
 import type { Stores } from '../stores/ports.ts'
 import type { DicomWebContext } from './context.ts'
 
@@ -17,6 +19,7 @@ export interface ApiContext extends DicomWebContext {
   seal(studyUid: string): Promise<Sealed>
   drainer: Pick<Drainer, 'plan' | 'start' | 'cancel' | 'report'>
   scrubber: Pick<Scrubber, 'now' | 'report'>
+  retention: Retention
 }
 
 export const uid = z.string().max(64)
@@ -42,7 +45,14 @@ export const statusSchema = z.object({
   dimse: z.object({ aeTitle: z.string(), host: z.string(), port: z.int() }).nullable(),
 })
 
-export interface Route<Query extends z.ZodObject, Answer extends z.ZodType> {
+/** What a request brings beside its address. */
+export interface Call<Body extends z.ZodType> {
+  body: z.output<Body>
+  /** Who asks, for the event log, and with which roles. */
+  officer: Officer
+}
+
+export interface Route<Query extends z.ZodObject, Answer extends z.ZodType, Body extends z.ZodType = z.ZodType> {
   path: string
   /** Default get. */
   method?: 'get' | 'post' | 'delete'
@@ -50,12 +60,19 @@ export interface Route<Query extends z.ZodObject, Answer extends z.ZodType> {
   role: Role
   parameters?: z.ZodObject
   query?: Query
+  /** JSON; at most 256 KiB. */
+  body?: Body
   answer: Answer
-  handle(context: ApiContext, query: z.output<Query>, parameters: Record<string, string>): Promise<z.input<Answer>>
+  handle(
+    context: ApiContext,
+    query: z.output<Query>,
+    parameters: Record<string, string>,
+    call: Call<Body>,
+  ): Promise<z.input<Answer>>
 }
 
-export function route<Query extends z.ZodObject, Answer extends z.ZodType>(
-  one: Route<Query, Answer>,
+export function route<Query extends z.ZodObject, Answer extends z.ZodType, Body extends z.ZodType>(
+  one: Route<Query, Answer, Body>,
 ): Route<z.ZodObject, z.ZodType> {
   return one as unknown as Route<z.ZodObject, z.ZodType>
 }

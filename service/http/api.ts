@@ -1,4 +1,4 @@
-import type { Request, RequestHandler, Response, Router } from 'express'
+import express, { type Request, type RequestHandler, type Response, type Router } from 'express'
 import { z } from 'zod'
 import type { Conflict, InstanceRecord } from '../catalogue/ports.ts'
 import { ArchiveError } from '../errors.ts'
@@ -14,6 +14,9 @@ import {
   uid,
 } from './api-routes.ts'
 import { only } from './auth.ts'
+import { officerOf } from './officer.ts'
+import { RETENTION_ROUTES } from './retention-routes.ts'
+import { addRetentionStreams, RETENTION_STREAMS } from './retention-streams.ts'
 import { sendText } from './send.ts'
 import { STORE_ROUTES } from './store-routes.ts'
 import { sendInstance } from './wado.ts'
@@ -49,6 +52,7 @@ const changeSchema = z.object({
 /** Firn's own API: the same schemas validate, shape the answers and describe them. */
 const ROUTES = [
   ...STORE_ROUTES,
+  ...RETENTION_ROUTES,
   route({
     path: '/status',
     summary: 'The state of this node and what the archive holds',
@@ -123,10 +127,12 @@ async function copyByDigest({ catalogue }: ApiContext, digest: unknown): Promise
 
 /** Adds the API's routes below `/api/v1`. */
 export function addApi(router: Router, context: ApiContext): void {
-  for (const one of ROUTES) router[one.method ?? 'get'](expressPath(one.path), only(one.role), serve(one, context))
+  for (const one of ROUTES)
+    router[one.method ?? 'get'](expressPath(one.path), only(one.role), ...bodyOf(one), serve(one, context))
   router.get(expressPath(BY_DIGEST), only('read'), async (req, res) => {
     await sendInstance(context, req, res, await copyByDigest(context, req.params.sha256))
   })
+  addRetentionStreams(router, context)
   const document = JSON.stringify(openApi(context.version))
   router.get('/openapi.json', (req, res) => sendText(req, res, 'application/json', document))
 }
@@ -138,15 +144,22 @@ function serve(one: Route<z.ZodObject, z.ZodType>, context: ApiContext): Request
   return async (req: Request, res: Response) => {
     const parsed = query.strict().safeParse(req.query)
     if (!parsed.success) throw new ArchiveError('invalid_request', z.prettifyError(parsed.error).replaceAll('\n', ' '))
-    const answer = await one.handle(context, parsed.data, req.params as Record<string, string>)
+    const body = (one.body ?? z.unknown()).safeParse(req.body)
+    if (!body.success) throw new ArchiveError('invalid_request', z.prettifyError(body.error).replaceAll('\n', ' '))
+    const call = { body: body.data, officer: officerOf(req, one.role) }
+    const answer = await one.handle(context, parsed.data, req.params as Record<string, string>, call)
     await sendText(req, res, 'application/json', JSON.stringify(answer))
   }
 }
 
+const BODY_BYTES_MAX = 256 * 1024
+const readJson = express.json({ limit: BODY_BYTES_MAX, type: () => true })
+const bodyOf = ({ body }: Route<z.ZodObject, z.ZodType>): RequestHandler[] => (body ? [readJson] : [])
+
 /** OpenAPI 3.1, whose schemas are JSON Schema 2020-12 as zod writes it. */
 function openApi(version: string) {
   const error = { description: 'why not', content: { 'application/json': { schema: schemaOf(ERROR) } } }
-  const errors = { '400': error, '401': error, '403': error, '404': error }
+  const errors = { '400': error, '401': error, '403': error, '404': error, '409': error }
   const paths: Record<string, object> = {}
   for (const one of ROUTES) {
     const path = `/api/v1${one.path}`
@@ -156,10 +169,23 @@ function openApi(version: string) {
         summary: one.summary,
         'x-role': one.role,
         parameters: [...parametersOf('path', one.parameters), ...parametersOf('query', one.query)],
+        ...(one.body
+          ? { requestBody: { required: true, content: { 'application/json': { schema: schemaOf(one.body) } } } }
+          : {}),
         responses: {
           '200': { description: 'the answer', content: { 'application/json': { schema: schemaOf(one.answer) } } },
           ...errors,
         },
+      },
+    }
+  }
+  for (const { path, method, summary, query, type } of RETENTION_STREAMS) {
+    paths[`/api/v1${path}`] = {
+      [method]: {
+        summary,
+        'x-role': 'records',
+        parameters: parametersOf('query', query),
+        responses: { '200': { description: 'streamed', content: { [type]: {} } }, ...errors },
       },
     }
   }

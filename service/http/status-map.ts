@@ -16,6 +16,8 @@ const HTTP_STATUS: Record<ArchiveErrorCode, number> = {
   not_found: 404,
   not_acceptable: 406,
   forbidden: 403,
+  destroyed: 409,
+  conflict: 409,
   out_of_space: 507,
   storage_failed: 500,
   catalogue_failed: 500,
@@ -42,6 +44,8 @@ const FAILURE_REASON: Partial<Record<ArchiveErrorCode, number>> = {
   missing_identifier: 0xc000,
   invalid_identifier: 0xc000,
   dicomdir: 0x0122,
+  // Refused: not authorized (PS3.7 C.5.3).
+  destroyed: 0x0124,
   too_large: 0xa700,
 }
 const PROCESSING_FAILURE = 0x0110

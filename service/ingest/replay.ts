@@ -1,6 +1,7 @@
 import type { CatalogueWriter, LandingLocation, NewInstance } from '../catalogue/ports.ts'
 import { admit } from '../dicom/part10.ts'
 import { readHeader } from '../dicom/read-header.ts'
+import { isArchiveError } from '../errors.ts'
 import { listSegments, segmentPath } from '../landing/files.ts'
 import { type Found, type Gap, isIntact, isTorn, scanSegment, setTailAside } from '../landing/scan.ts'
 import { newInstance } from './receive.ts'
@@ -156,6 +157,8 @@ async function replayOne(
     if ((await recorded) !== 'duplicate') report.replayed += 1
     return true
   } catch (error) {
+    // Its bytes are about to be freed, or were missed when the others were.
+    if (isArchiveError(error, 'destroyed')) return true
     report.refused += 1
     options.warn('an instance in the landing could not be recorded', { ...place, error: (error as Error).message })
     return false

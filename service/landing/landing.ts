@@ -149,6 +149,11 @@ export class Landing {
     return this.#reader.read(at, start, end)
   }
 
+  /** Ends the segments that are written to, so that they become complete as soon as the catalogue has all of them. */
+  async endSegments(): Promise<void> {
+    await Promise.all(this.#lanes.map((lane) => lane.rotate()))
+  }
+
   async hasSegment(segment: number): Promise<boolean> {
     return existsSync(segmentPath(this.folder, segment))
   }

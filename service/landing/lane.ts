@@ -43,6 +43,7 @@ export class Lane {
   #queuedBytes = 0
   #segment: Segment | undefined
   #running: Promise<void> | undefined
+  #ending = false
 
   constructor(host: LaneHost) {
     this.#host = host
@@ -74,10 +75,22 @@ export class Lane {
     await this.#endSegment()
   }
 
+  /** Ends the segment behind what was written to it; what comes later goes into another one. */
+  async rotate(): Promise<void> {
+    this.#ending = true
+    this.#running ??= this.#run()
+    await this.#running
+  }
+
   async #run(): Promise<void> {
     // Lets everything that arrives in the same turn of the event loop share the first batch.
     await new Promise(setImmediate)
-    while (this.#queue.length > 0) {
+    while (this.#queue.length > 0 || this.#ending) {
+      if (this.#ending) {
+        this.#ending = false
+        await this.#endSegment()
+        continue
+      }
       const batch = this.#takeBatch()
       await this.#write(batch)
       for (const { sizeBytes } of batch) this.#queuedBytes -= sizeBytes

@@ -35,6 +35,9 @@ export function memberName(studyUid: string, seriesUid: string, sopInstanceUid: 
   return `${studyUid}/${seriesUid}/${sopInstanceUid}.dcm`
 }
 
+/** The Study Instance UID in a member's name. */
+export const studyOfMember = (name: string): string => name.slice(0, Math.max(0, name.indexOf('/')))
+
 /** Always MEMBER_HEADER_BYTES long. */
 export function encodeMemberHeader(member: Member): Buffer {
   const header = Buffer.alloc(MEMBER_HEADER_BYTES)

@@ -6,6 +6,7 @@ import { MemoryStore } from '../../storage-adapters/memory/memory.ts'
 import { fault } from '../../storage-adapters/wrap/fault.ts'
 import { dicomFile } from '../../test/fixtures/dicom.ts'
 import { all, bytesOf, inChunks, landingIn, openSite, openSqlite, SOURCE, sha256 } from '../../test/property/core.ts'
+import { unheld } from '../../test/property/facts.ts'
 import { storesOf } from '../../test/property/stores.ts'
 import { tempDir } from '../../test/support/host.ts'
 import { isArchiveError } from '../errors.ts'
@@ -46,7 +47,7 @@ async function site(
   const open = (stores: ReturnType<typeof storesOf>) => {
     const packs = new PackReader({ catalogue, stores, warn })
     const placement = new Placement(stores, () => catalogue.drainingStores())
-    const copies = new Copies({ catalogue, stores, packs, placement, events, warn })
+    const copies = new Copies({ catalogue, stores, packs, placement, events, facts: unheld, warn })
     const drainer = new Drainer({ catalogue, stores, copies, events, copiesWanted, warn })
     const scrubber = new Scrubber({ catalogue, copies, copiesWanted, periodMs: 3_600_000, bytesPerSecond, warn })
     return { packs, placement, copies, drainer, scrubber }

@@ -6,6 +6,7 @@ import type { CataloguePacks, Pack } from '../catalogue/ports.ts'
 import { ArchiveError } from '../errors.ts'
 import { SYSTEM } from '../events/event.ts'
 import type { RecordEvents } from '../events/ports.ts'
+import type { KeepingFacts } from '../retention/ports.ts'
 import type { PackReader } from '../retrieve/pack-reader.ts'
 import type { Stores } from '../stores/ports.ts'
 import type { Placement } from './placement.ts'
@@ -17,6 +18,7 @@ export interface CopiesOptions {
   packs: Pick<PackReader, 'read' | 'forget'>
   placement: Placement
   events: RecordEvents
+  facts: KeepingFacts
   warn(message: string, details: object): void
 }
 
@@ -53,7 +55,11 @@ export class Copies {
    * A further copy in a store that has none, but for those `except`, made of those that there are, and read back. Resolves
    * with its store. Throws ArchiveError `out_of_space`, `unavailable` when no store is left.
    */
-  async add(pack: Pack, except: ReadonlySet<string>): Promise<string> {
+  add(pack: Pack, except: ReadonlySet<string>): Promise<string> {
+    return this.#options.facts.during(pack.studyUid, () => this.#add(pack, except))
+  }
+
+  async #add(pack: Pack, except: ReadonlySet<string>): Promise<string> {
     const { placement, events, packs, warn } = this.#options
     const tried = new Set([...except, ...pack.copies.map(({ store }) => store)])
     for (;;) {
@@ -120,12 +126,12 @@ export class Copies {
   }
 
   async #free(pack: Pack, from: string, copiesMin: number, reason: string): Promise<void> {
-    const { stores, events } = this.#options
+    const { stores, events, facts } = this.#options
     const copies: { place: string; key: string; sha256: string; verifiedAtMs: number }[] = []
     for (const { store } of pack.copies) {
       if (store === from || copies.length >= copiesMin) continue
       if ((await this.check(pack, store)) !== 'intact') continue
-      copies.push({ place: store, key: pack.key, sha256: pack.sha256, verifiedAtMs: Date.now() })
+      copies.push({ place: store, key: pack.key, sha256: pack.sha256, verifiedAtMs: facts.nowMs() })
     }
     const { key, sha256, sizeBytes } = pack
     const answer = requestPermit(
@@ -135,9 +141,9 @@ export class Copies {
         copies,
         condemned: [],
         copiesMin,
-        held: false,
-        movesHeld: true,
-        nowMs: Date.now(),
+        held: await facts.isHeld([pack.studyUid]),
+        movesHeld: facts.movesHeld,
+        nowMs: facts.nowMs(),
       },
       new Date(),
     )

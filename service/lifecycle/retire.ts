@@ -7,6 +7,8 @@ import type { RecordEvents } from '../events/ports.ts'
 import { segmentKey, segmentPath } from '../landing/files.ts'
 import type { Landing } from '../landing/landing.ts'
 import { scanSegment } from '../landing/scan.ts'
+import { studyOfMember } from '../landing/tar.ts'
+import type { KeepingFacts } from '../retention/ports.ts'
 import type { Stores } from '../stores/ports.ts'
 import { readBack } from './read-back.ts'
 
@@ -22,6 +24,7 @@ export interface RetirerOptions {
   landing: Pick<Landing, 'folder' | 'removeSegment' | 'hasSegment'>
   stores: Stores
   events: RecordEvents
+  facts: KeepingFacts
   copiesWanted: number
   /** How long the landing keeps what is sealed. */
   keepMs: number
@@ -48,6 +51,8 @@ export class Retirer {
   readonly #options: RetirerOptions
   /** Segments that stay, and until when they are not looked at again. */
   readonly #kept = new Map<number, number>()
+  /** Of those that stay, the last one for each. */
+  readonly #reasons = new Map<number, string>()
   /** Packs that a store did not give back whole, by store and key, and until when they are not read again. */
   readonly #unread = new Map<string, number>()
   /** Packs that were read again in this run, by store and key: several segments hold parts of them. */
@@ -68,15 +73,27 @@ export class Retirer {
     }
     const packedBefore = new Date(now - keepMs).toISOString()
     for (const segment of await catalogue.retirableSegments(packedBefore)) {
-      const retire = async (): Promise<boolean> => {
-        const proof = await this.#proof(segment)
-        if (!proof) return false
-        await catalogue.retireSegment(segment)
-        return this.#remove(segment, proof)
-      }
-      if (await this.#attempt(segment, retire)) removed += 1
+      if (await this.#attempt(segment, () => this.#retire(segment))) removed += 1
     }
     return removed
+  }
+
+  /** Retires these now, however new they are. Resolves with the reasons of those that stay. */
+  async retire(segments: readonly number[]): Promise<ReadonlyMap<number, string>> {
+    this.#proved = new Map()
+    for (const segment of segments) {
+      this.#kept.delete(segment)
+      this.#reasons.delete(segment)
+      await this.#attempt(segment, () => this.#retire(segment))
+    }
+    return new Map([...this.#reasons].filter(([segment]) => segments.includes(segment)))
+  }
+
+  async #retire(segment: number): Promise<boolean> {
+    const proof = await this.#proof(segment)
+    if (!proof) return false
+    await this.#options.catalogue.retireSegment(segment)
+    return this.#remove(segment, proof)
   }
 
   /** What goes wrong with one segment, missing or unreadable, must not keep the others. */
@@ -105,6 +122,7 @@ export class Retirer {
       await landing.removeSegment(segment, permit)
     }
     await catalogue.segmentRemoved(segment)
+    this.#reasons.delete(segment)
     return true
   }
 
@@ -112,23 +130,29 @@ export class Retirer {
   async #proof(segment: number): Promise<Proof | undefined> {
     const { catalogue, landing } = this.#options
     const digests: string[] = []
+    const studies = new Set<string>()
     for await (const { found, gap } of scanSegment(segmentPath(landing.folder, segment))) {
       if (gap) return this.#keep(segment, `bytes ${gap.start} to ${gap.end} are no instance`)
       digests.push(found.member.note.sha256)
+      studies.add(studyOfMember(found.member.name))
     }
     const packsOf = await catalogue.packsOf(digests)
     const missing = digests.find((digest) => !packsOf.has(digest))
     if (missing !== undefined) return this.#keep(segment, `no pack holds the instance with SHA-256 ${missing}`)
     const object = { place: 'landing', key: segmentKey(segment), sha256: contentDigest(digests) }
     const packs = [...new Set(packsOf.values())]
-    const permit = await this.#ask(object, packs)
-    if (!permit) return this.#keep(segment, 'too few stores have its packs', 0)
+    const held = await this.#options.facts.isHeld([...studies])
+    const permit = await this.#ask(object, packs, held)
+    if (!permit) {
+      const reason = held && !this.#options.facts.movesHeld ? 'a study in it is held' : 'too few stores have its packs'
+      return this.#keep(segment, reason, 0)
+    }
     return { permit, instances: digests.length, packs }
   }
 
   /** All packs must be elsewhere; the gate is asked for each of them. */
-  async #ask(object: DoomedObject, packs: readonly number[]): Promise<Permit | undefined> {
-    const { catalogue, copiesWanted } = this.#options
+  async #ask(object: DoomedObject, packs: readonly number[], held: boolean): Promise<Permit | undefined> {
+    const { catalogue, copiesWanted, facts } = this.#options
     let permit: Permit | undefined
     for (const id of packs) {
       const pack = await catalogue.pack(id)
@@ -141,9 +165,9 @@ export class Retirer {
           copies: copies.map((copy) => ({ ...copy, key: pack.key, sha256: object.sha256 })),
           condemned: [],
           copiesMin: copiesWanted,
-          held: false,
-          movesHeld: true,
-          nowMs: Date.now(),
+          held,
+          movesHeld: facts.movesHeld,
+          nowMs: facts.nowMs(),
         },
         new Date(),
       )
@@ -156,6 +180,7 @@ export class Retirer {
   #keep(segment: number, reason: string, forMs = Number.POSITIVE_INFINITY): undefined {
     if (!this.#kept.has(segment)) this.#options.warn('a sealed segment stays in the landing', { segment, reason })
     this.#kept.set(segment, Date.now() + forMs)
+    this.#reasons.set(segment, reason)
   }
 
   /** Those that are whole now; undefined where too few stores have it for a closer look to be worth it. */
@@ -185,7 +210,7 @@ export class Retirer {
   async #readAgain(pack: Pack, id: string): Promise<number | undefined> {
     const { stores, warn } = this.#options
     const { state, found } = await readBack(stores.get(id), pack)
-    if (state === 'intact') return Date.now()
+    if (state === 'intact') return this.#options.facts.nowMs()
     warn('a store does not give back a pack', { store: id, key: pack.key, state, found })
     if (this.#unread.size >= UNREAD_MAX) this.#unread.clear()
     this.#unread.set(`${id} ${pack.key}`, Date.now() + PAUSE_MS)

@@ -9,6 +9,7 @@ import { MemoryStore } from '../../storage-adapters/memory/memory.ts'
 import { fault } from '../../storage-adapters/wrap/fault.ts'
 import { type DicomOptions, dicomFile } from '../../test/fixtures/dicom.ts'
 import { all, bytesOf, inChunks, landingIn, openSite, openSqlite, SOURCE } from '../../test/property/core.ts'
+import { unheld } from '../../test/property/facts.ts'
 import { storesOf } from '../../test/property/stores.ts'
 import { tempDir } from '../../test/support/host.ts'
 import type { PackLocation } from '../catalogue/ports.ts'
@@ -63,6 +64,7 @@ async function site(adapters: readonly StorageAdapter[], { copies = 1, away = ne
     landing,
     stores,
     events,
+    facts: unheld,
     copiesWanted: copies,
     keepMs: 0,
     warn,

@@ -18,6 +18,8 @@ export interface SealingOptions {
   quietMs: number
   /** When the last instance arrived, in milliseconds since 1970. */
   lastArrival(): number
+  /** Does what follows from a study's instances having come. Never rejects. */
+  sealed?(studyUid: string): Promise<void>
   info(message: string, details: object): void
   warn(message: string, details: object): void
 }
@@ -93,6 +95,7 @@ export class Sealing {
       const { packs, leftOut } = await sealer.seal(studyUid)
       this.#failed.delete(studyUid)
       if (leftOut.length > 0) this.#fail(studyUid, `${leftOut.length} damaged instances of a study are in no pack`)
+      await this.#options.sealed?.(studyUid)
       for (const { key, stores, instances, sizeBytes } of packs) info('sealed', { key, stores, instances, sizeBytes })
     } catch (error) {
       const reason = (error as Error).message

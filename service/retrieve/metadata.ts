@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CatalogueReader } from '../catalogue/ports.ts'
 import type { DicomJson } from '../dicom/types.ts'
@@ -128,6 +129,17 @@ export class MetadataStore {
     if (this.#waiting.size >= WAITING_MAX && !this.#waiting.has(studyUid)) return
     this.#waiting.set(studyUid, this.#changedAt)
     this.#timer ??= setInterval(() => void this.#prepareQuiet(), this.#options.quietMs / 2).unref()
+  }
+
+  /** Nothing of the study is kept here any more. */
+  async remove(studyUid: string): Promise<void> {
+    this.#waiting.delete(studyUid)
+    await this.#making.get(studyUid)?.catch(() => undefined)
+    this.#forget(studyUid)
+    this.#ready.forget(this.#path(studyUid))
+    await unlink(this.#path(studyUid)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error
+    })
   }
 
   async close(): Promise<void> {

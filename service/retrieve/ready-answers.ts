@@ -19,6 +19,15 @@ export class ReadyAnswers {
     return answer
   }
 
+  /** Answers whose keys begin so. */
+  forget(prefix: string): void {
+    for (const [key, { length }] of this.#kept) {
+      if (!key.startsWith(prefix)) continue
+      this.#kept.delete(key)
+      this.#bytes -= length
+    }
+  }
+
   /** Passes pieces on, and keeps them under `key` when they came to their end. */
   async *keeping(key: string, pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     const all: Buffer[] = []

@@ -29,6 +29,7 @@ import { conflictingCopies, instances, servedCopies } from './instances.ts'
 import { keyFor } from './keys.ts'
 import * as packs from './packs.ts'
 import { isProjected, projectedUpTo } from './projections/index.ts'
+import { KnexRetention } from './retention/index.ts'
 import { type CopyRow, digestPrefix, toRecord } from './rows.ts'
 import { Writer } from './writer.ts'
 
@@ -37,6 +38,7 @@ export class KnexCatalogue
   implements CatalogueReader, CatalogueWriter, CatalogueJournal, CataloguePacks, ProjectEvents
 {
   readonly dialect: Dialect
+  readonly retention: KnexRetention
   readonly #read: Knex
   readonly #writer: Writer
   #epoch = ''
@@ -45,6 +47,7 @@ export class KnexCatalogue
     this.dialect = dialectOf(options)
     this.#read = openReader(options)
     this.#writer = new Writer(options)
+    this.retention = new KnexRetention(this.#read, this.#writer)
   }
 
   /** `url`: PostgreSQL; without it SQLite in `dataDir`. */

@@ -2,6 +2,7 @@ import type { Knex } from 'knex'
 import type { Change, RecordOutcome } from '../ports.ts'
 import type { KeptIds } from './kept-ids.ts'
 import type { InstanceRows } from './rows.ts'
+import { destroyedCopies } from './tombstones.ts'
 
 /** SQLite takes 32,766 parameters a statement; the widest row has some 20. */
 const ROWS_PER_INSERT = 200
@@ -39,13 +40,19 @@ class Commit {
 
   async run(instances: readonly InstanceRows[]): Promise<RecordOutcome[]> {
     const served = await this.#served(instances)
+    const destroyed = await destroyedCopies(
+      this.#trx,
+      instances.map(({ copy }) => copy),
+    )
     const rows: object[] = []
     const changes: Omit<Change, 'seq'>[] = []
     const outcomes: RecordOutcome[] = []
     for (const instance of instances) {
       const { uid, sha256 } = instance.copy
       const before = served.get(uid)
-      if (before === undefined) {
+      if (destroyed.has(`${uid} ${sha256}`)) {
+        outcomes.push('destroyed')
+      } else if (before === undefined) {
         rows.push(await this.#instanceRow(instance))
         served.set(uid, sha256)
         changes.push(changeOf('instance_stored', instance))

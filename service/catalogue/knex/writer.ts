@@ -1,10 +1,12 @@
 import { ArchiveError } from '../../errors.ts'
 import type { LandingLocation, NewInstance, NewPack, RecordOutcome } from '../ports.ts'
+import type { Evaluated } from '../retention-ports.ts'
 import { Batches, type Waiting } from './batches.ts'
 import type { DatabaseOptions } from './connect.ts'
 import type { Projected } from './projections/index.ts'
 import { instanceRows } from './rows.ts'
 import { Thread } from './thread.ts'
+import { DESTROYED } from './tombstones.ts'
 import type { Rows } from './writes.ts'
 
 export interface WriterRequest {
@@ -86,6 +88,16 @@ export class Writer {
     await this.#write('project', projected)
   }
 
+  async markEvaluated(studies: readonly Evaluated[]): Promise<void> {
+    await this.#write('markEvaluated', studies)
+  }
+
+  async forgetDoomed(disposition: string): Promise<void> {
+    this.#knownSeries.clear()
+    await this.#write('forgetDoomed', disposition)
+    this.#knownSeries.clear()
+  }
+
   async setMeta(key: string, value: string): Promise<void> {
     await this.#write('setMeta', { key, value })
   }
@@ -146,10 +158,23 @@ export class Writer {
       const pairs = (await this.#thread.ask('digests', uids)) as [string, string][]
       const found = new Map<string, string[]>()
       for (const [uid, sha256] of pairs) found.set(uid, [...(found.get(uid) ?? []), sha256])
-      for (const { item, resolve } of batch) resolve(found.get(item) ?? [])
+      for (const { item, resolve, reject } of batch) {
+        const digests = found.get(item) ?? []
+        const destroyed = digests.find((digest) => digest.startsWith(DESTROYED))
+        if (destroyed === undefined) resolve(digests)
+        else reject(wasDestroyed(item, destroyed.slice(DESTROYED.length)))
+      }
     } catch (error) {
       const message = `the catalogue can't be read: ${(error as Error).message}`
       for (const { reject } of batch) reject(new ArchiveError('unavailable', message))
     }
   }
+}
+
+function wasDestroyed(sopInstanceUid: string, disposition: string): ArchiveError {
+  return new ArchiveError(
+    'destroyed',
+    `instance ${sopInstanceUid} was destroyed for good by disposition ${disposition}, and is not taken in again; ` +
+      'a records officer or an administrator sees why with `firn disposition show`',
+  )
 }

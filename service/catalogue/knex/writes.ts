@@ -1,12 +1,16 @@
 import { randomUUID } from 'node:crypto'
 import type { Knex } from 'knex'
 import type { NewPack, RecordOutcome } from '../ports.ts'
+import type { Evaluated } from '../retention-ports.ts'
 import { commit } from './commit.ts'
 import { type DatabaseOptions, openReader, openWriter } from './connect.ts'
 import { KeptIds } from './kept-ids.ts'
 import { addPack, dropCopy, durably, retireSegment, segmentRemoved } from './pack-writes.ts'
 import { type Projected, project, projectedTables } from './projections/index.ts'
+import { forgetDoomed } from './retention/forget.ts'
+import { markEvaluated } from './retention/studies.ts'
 import type { InstanceRows } from './rows.ts'
+import { destroyedAmong } from './tombstones.ts'
 
 /** Tables that a rebuild fills again from storage, those that refer to others first. */
 const REBUILT = [
@@ -37,14 +41,17 @@ export class Rows {
     return commit(this.#write, this.#ids, instances)
   }
 
-  /** Of served and conflicting copies, as [uid, sha256]. */
+  /** Of served and conflicting copies, as [uid, sha256]; see tombstones.ts for what was destroyed. */
   async digests(uids: readonly string[]): Promise<[string, string][]> {
     const conflicts = this.#read('conflicts').whereIn('uid', uids).select('uid', 'sha256')
     const rows: { uid: string; sha256: string }[] = await this.#read('instances')
       .whereIn('uid', uids)
       .select('uid', 'sha256')
       .unionAll(conflicts)
-    return rows.map(({ uid, sha256 }) => [uid, sha256])
+    return [
+      ...rows.map(({ uid, sha256 }): [string, string] => [uid, sha256]),
+      ...(await destroyedAmong(this.#read, uids)),
+    ]
   }
 
   /**
@@ -81,6 +88,15 @@ export class Rows {
 
   project(projected: Projected): Promise<void> {
     return project(this.#write, projected)
+  }
+
+  markEvaluated(studies: readonly Evaluated[]): Promise<void> {
+    return markEvaluated(this.#write, studies)
+  }
+
+  async forgetDoomed(disposition: string): Promise<void> {
+    this.#ids.forget()
+    await forgetDoomed(this.#write, disposition)
   }
 
   async setMeta({ key, value }: { key: string; value: string }): Promise<void> {

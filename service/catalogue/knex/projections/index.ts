@@ -1,10 +1,13 @@
 import type { Knex } from 'knex'
 import type { Event } from '../../../events/event.ts'
 import { known } from '../../../events/kinds.ts'
+import { dispositions } from './dispositions.ts'
+import { holds } from './holds.ts'
 import type { Projection } from './projection.ts'
+import { retention } from './retention.ts'
 
 /** One file for each subject. */
-const PROJECTIONS: readonly Projection[] = []
+const PROJECTIONS: readonly Projection[] = [retention, holds, dispositions]
 
 const CURSORS = 'projection_cursors'
 
