@@ -115,7 +115,7 @@ module.exports = {
         'service/$1/',
         'service/(dicom|ingest|retrieve|lifecycle|config|retention)/',
         'service/errors',
-        'service/[a-z-]+/([a-z-]+-)?ports[.]ts$',
+        'service/[a-z-]+/[a-z-]*ports[.]ts$',
       ),
     },
     {
