@@ -1,9 +1,12 @@
 import { Command, CommanderError } from 'commander'
 import { VERSION } from '../version.ts'
 import { addConfigVerbs } from './config.ts'
+import { addDispositionVerbs } from './disposition.ts'
 import { addEventVerbs } from './events.ts'
 import { EXIT, Failure } from './exit.ts'
+import { addHoldVerbs } from './hold.ts'
 import { addOfflineVerbs } from './offline.ts'
+import { addRetentionVerbs } from './retention.ts'
 import { addStart } from './start.ts'
 import { addStatusVerbs } from './status.ts'
 import { addStoreVerbs } from './stores.ts'
@@ -30,6 +33,9 @@ export async function main(argv: readonly string[]): Promise<number> {
     addTokenVerbs,
     addOfflineVerbs,
     addEventVerbs,
+    addRetentionVerbs,
+    addHoldVerbs,
+    addDispositionVerbs,
   ])
     add(program, done)
   try {

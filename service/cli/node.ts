@@ -16,7 +16,23 @@ export function withNode(command: Command): Command {
 const TIMEOUT_MS = { GET: 10_000, POST: 30 * 60_000, DELETE: 10_000 }
 
 /** Asks a running node. Throws Failure when there is none. */
-export async function ask(options: WithNode, path: string, method: keyof typeof TIMEOUT_MS = 'GET'): Promise<unknown> {
+export async function ask(
+  options: WithNode,
+  path: string,
+  method: keyof typeof TIMEOUT_MS = 'GET',
+  body?: unknown,
+): Promise<unknown> {
+  return (await request(options, path, method, body)).json()
+}
+
+/** The answer itself, for what is long. */
+export async function request(
+  options: WithNode,
+  path: string,
+  method: keyof typeof TIMEOUT_MS,
+  body?: unknown,
+  timeoutMs = TIMEOUT_MS[method],
+): Promise<Response> {
   const { dataDir } = configOf(options)
   const running = options.url === undefined ? await runningNode(dataDir) : undefined
   const url = options.url ?? running?.url
@@ -27,11 +43,12 @@ export async function ask(options: WithNode, path: string, method: keyof typeof 
   const response = await fetch(new URL(path, url), {
     method,
     headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
-    signal: AbortSignal.timeout(TIMEOUT_MS[method]),
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    signal: AbortSignal.timeout(timeoutMs),
   }).catch((error: Error) => {
     throw new Failure(EXIT.failed, `the node at ${url} does not answer: ${error.message}`)
   })
-  if (response.ok) return response.json()
+  if (response.ok) return response
   throw new Failure(EXIT.failed, `the node at ${url} says: ${messageOf(await response.text())}`)
 }
 
