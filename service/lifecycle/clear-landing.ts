@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { CatalogueWriter } from '../catalogue/ports.ts'
+import type { CataloguePacks, CatalogueWriter } from '../catalogue/ports.ts'
 import { ArchiveError } from '../errors.ts'
 import type { Ledger } from '../ingest/ledger.ts'
 import { listSegments, segmentPath } from '../landing/files.ts'
@@ -16,7 +16,7 @@ interface Held {
 }
 
 export interface ClearLandingOptions {
-  catalogue: Pick<CatalogueWriter, 'completeSegments'>
+  catalogue: Pick<CatalogueWriter, 'completeSegments'> & Pick<CataloguePacks, 'retiredSegments'>
   landing: Pick<Landing, 'folder' | 'endSegments'>
   ledger: Pick<Ledger, 'idle'>
   sealer: Pick<Sealer, 'seal'>
@@ -88,7 +88,9 @@ export class ClearLanding {
   async #complete(segments: readonly number[]): Promise<void> {
     const deadline = Date.now() + (this.#options.patienceMs ?? PATIENCE_MS)
     for (;;) {
-      const complete = await this.#options.catalogue.completeSegments()
+      const { catalogue } = this.#options
+      // Of those that are retired a crash has left the files.
+      const complete = new Set([...(await catalogue.completeSegments()), ...(await catalogue.retiredSegments())])
       const open = segments.find((segment) => !complete.has(segment))
       if (open === undefined) return
       if (Date.now() > deadline) {

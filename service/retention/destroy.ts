@@ -5,6 +5,7 @@ import type { Decision } from '../../retention/policy.ts'
 import { fromRecord } from '../../retention/record.ts'
 import type { Standing } from '../../retention/standing.ts'
 import { isStorageError } from '../../storage-adapters/contract/errors.ts'
+import type { CataloguePacks } from '../catalogue/ports.ts'
 import type { CatalogueRetention } from '../catalogue/retention-ports.ts'
 import { ArchiveError } from '../errors.ts'
 import type { JsonObject } from '../events/canonical.ts'
@@ -21,6 +22,7 @@ import { notFound, type Recorder } from './record.ts'
 
 export interface DestroyerOptions {
   catalogue: CatalogueRetention
+  packs: Pick<CataloguePacks, 'packs'>
   recorder: Recorder
   policies: Policies
   sites: Sites
@@ -34,6 +36,7 @@ export interface DestroyerOptions {
 }
 
 const PAGE = 100
+const PACKS_MAX = 100_000
 /** What an event has room for; all of them are in the event log. */
 const PERMITS_MAX = 1000
 
@@ -68,6 +71,27 @@ export class Destroyer {
   async isCommitted(id: string): Promise<boolean> {
     const state = (await this.#folded(id)).disposition.state
     return state === 'destroying' || state === 'certified'
+  }
+
+  /**
+   * Whether everything could be destroyed now: what can't be reached must not keep a destruction from its end, once it has
+   * committed. Throws ArchiveError `conflict` with what to do.
+   */
+  async assertReachable(studyUid: string): Promise<void> {
+    const { packs, stores } = this.#options
+    for (const store of stores.all) {
+      if (store.trouble !== undefined) await store.tryAgain()
+      if (store.trouble !== undefined) throw new ArchiveError('conflict', `store ${store.id} is away: ${store.trouble}`)
+    }
+    for (const { key, copies } of await packs.packs({ studyUid, limit: PACKS_MAX })) {
+      const unknown = copies.find((copy) => !stores.get(copy.store))
+      if (unknown) {
+        throw new ArchiveError(
+          'conflict',
+          `${key} is in the store ${unknown.store} too, which is not configured: add it`,
+        )
+      }
+    }
   }
 
   /** Goes on with everything that has committed. Never rejects. */

@@ -125,6 +125,7 @@ export class Dispositions {
     const { disposition } = await this.show(id)
     const { studyUid } = disposition.subject
     if (disposition.state === 'approved') {
+      await destroyer.assertReachable(studyUid)
       await clearLanding(studyUid)
       await guard.close(studyUid)
       try {

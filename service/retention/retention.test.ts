@@ -6,6 +6,7 @@ import { dicomFile } from '../../test/fixtures/dicom.ts'
 import { all } from '../../test/property/core.ts'
 import { type OpenedSite, withSite } from '../../test/property/site.ts'
 import { tempDir } from '../../test/support/host.ts'
+import type { KnownEvent } from '../events/kinds.ts'
 import type { Officer } from './officer.ts'
 
 const officer = (name: string, ...roles: Officer['roles'][number][]): Officer => ({
@@ -138,4 +139,76 @@ describe('retention at a site', () => {
       assert.deepEqual((await retention.explain(old, 'en')).blocks, [])
     })
   })
+
+  test('a crash at any step leaves the study whole, or is gone on with to the certificate', async (t) => {
+    let fault = 0
+    const outcomes: string[] = []
+    for (let hit = true; hit; fault++) {
+      const dir = tempDir('retention-crash')
+      const name = `doomed-${fault}`
+      const study = uidOf(name)
+      const counter = { left: fault, hit: false }
+      const id = await withSite(dir, EXPIRING, async (site) => {
+        for (const n of [0, 1]) await site.send(made(name, '20000115', n))
+        const approvedId = await approved(site, study)
+        failAfter(site, counter)
+        await site.retention.dispositions.carryOut(approvedId, anna).catch((error: Error) => {
+          assert.ok(counter.hit, `failed without a fault: ${error.message}`)
+        })
+        return approvedId
+      })
+      hit = counter.hit
+      await withSite(dir, EXPIRING, async (site) => {
+        const { disposition } = await site.retention.dispositions.show(id)
+        outcomes.push(disposition.state)
+        if (disposition.state === 'approved') {
+          const copies = await all(site.archive.catalogue.instances({ studyUids: [study] }))
+          assert.equal(copies.length, 2)
+          for (const copy of copies) assert.ok(await site.archive.instances.isIntact(copy))
+          await site.retention.dispositions.carryOut(id, anna)
+        } else await site.retention.resume()
+        assert.equal((await site.retention.dispositions.show(id)).disposition.state, 'certified')
+        assert.deepEqual(
+          [0, 1].flatMap((n) => scan(dir, pixels(name, n))),
+          [],
+        )
+        assert.deepEqual(await all(site.archive.catalogue.instances({ studyUids: [study] })), [])
+        await assert.rejects(site.send(made(name, '20000115', 0)), { code: 'destroyed' })
+      })
+    }
+    t.diagnostic(`${outcomes.length - 1} steps failed at: ${outcomes.join(', ')}`)
+    for (const state of ['approved', 'destroying', 'certified']) assert.ok(outcomes.includes(state), state)
+  })
 })
+
+/** From the `left`th step on nothing works any more: no event is written, no object freed, as after a crash. */
+function failAfter({ archive }: OpenedSite, counter: { left: number; hit: boolean }): void {
+  const step = (): void => {
+    if (!counter.hit && counter.left > 0) {
+      counter.left -= 1
+      return
+    }
+    counter.hit = true
+    throw new Error('a crash')
+  }
+  const { append } = archive.events
+  archive.events.append = async (...events: readonly KnownEvent[]) => {
+    step()
+    return append.call(archive.events, ...events)
+  }
+  for (const { adapter } of archive.stores.all) {
+    const { remove } = adapter
+    adapter.remove = async (...all) => {
+      step()
+      await remove.apply(adapter, all)
+      // And once more between the deed and what is written of it.
+      step()
+    }
+  }
+  const { forgetDoomed } = archive.catalogue.retention
+  archive.catalogue.retention.forgetDoomed = async (id) => {
+    step()
+    await forgetDoomed.call(archive.catalogue.retention, id)
+    step()
+  }
+}

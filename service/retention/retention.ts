@@ -1,7 +1,7 @@
 import type { Language } from '../../retention/explain/explain.ts'
 import { type PlanSummary, PolicyPlan } from '../../retention/plan.ts'
 import type { Policy } from '../../retention/rule.ts'
-import type { CatalogueReader } from '../catalogue/ports.ts'
+import type { CataloguePacks, CatalogueReader } from '../catalogue/ports.ts'
 import type { CatalogueRetention } from '../catalogue/retention-ports.ts'
 import { parseVolumePolicy, type RetentionConfig } from '../config/retention.ts'
 import { ArchiveError } from '../errors.ts'
@@ -26,7 +26,7 @@ import { Standings } from './standings.ts'
 
 export interface RetentionOptions {
   config: RetentionConfig
-  catalogue: Pick<CatalogueReader, 'find'> & { readonly retention: CatalogueRetention }
+  catalogue: Pick<CatalogueReader, 'find'> & Pick<CataloguePacks, 'packs'> & { readonly retention: CatalogueRetention }
   events: EventLog
   projector: Projector
   stores: Stores
@@ -80,6 +80,7 @@ export class Retention {
     const landingSegments = (studyUid: string) => clearLanding.segmentsOf(studyUid)
     const destroyer = new Destroyer({
       ...{ catalogue, recorder, policies, sites, stores, guard, landingSegments, forget, warn },
+      packs: all,
     })
     this.#destroyer = destroyer
     this.dispositions = new Dispositions({
@@ -105,6 +106,11 @@ export class Retention {
     for (const timer of this.#timers) clearInterval(timer)
     await this.evaluator.stop()
     await this.#running
+  }
+
+  /** Destroys what has committed and was not destroyed to its end. Never rejects. */
+  resume(): Promise<void> {
+    return this.#destroyer.resume()
   }
 
   /** A study was sealed: its instances have come, for now. Never rejects. */
