@@ -30,6 +30,7 @@ import { keyFor } from './keys.ts'
 import * as packs from './packs.ts'
 import { isProjected, projectedUpTo } from './projections/index.ts'
 import { type CopyRow, digestPrefix, toRecord } from './rows.ts'
+import { KnexTiers } from './tiers.ts'
 import { Writer } from './writer.ts'
 
 /** The catalogue over SQLite or PostgreSQL: an index of what storage holds, never the truth itself. */
@@ -37,6 +38,7 @@ export class KnexCatalogue
   implements CatalogueReader, CatalogueWriter, CatalogueJournal, CataloguePacks, ProjectEvents
 {
   readonly dialect: Dialect
+  readonly tiers: KnexTiers
   readonly #read: Knex
   readonly #writer: Writer
   #epoch = ''
@@ -45,6 +47,7 @@ export class KnexCatalogue
     this.dialect = dialectOf(options)
     this.#read = openReader(options)
     this.#writer = new Writer(options)
+    this.tiers = new KnexTiers(this.#read, this.#writer)
   }
 
   /** `url`: PostgreSQL; without it SQLite in `dataDir`. */
@@ -215,7 +218,7 @@ export class KnexCatalogue
   }
 
   holdings(): Promise<StoreHolding[]> {
-    return packs.holdings(this.#read)
+    return this.tiers.holdings()
   }
 
   packsIn(store: string, options: { after?: number; limit: number }): Promise<Pack[]> {

@@ -7,6 +7,7 @@ import { KeptIds } from './kept-ids.ts'
 import { addPack, dropCopy, durably, retireSegment, segmentRemoved } from './pack-writes.ts'
 import { type Projected, project, projectedTables } from './projections/index.ts'
 import type { InstanceRows } from './rows.ts'
+import { changeTiers, type TierChange } from './tier-writes.ts'
 
 /** Tables that a rebuild fills again from storage, those that refer to others first. */
 const REBUILT = [
@@ -77,6 +78,10 @@ export class Rows {
 
   segmentRemoved(segment: number): Promise<void> {
     return segmentRemoved(this.#write, segment)
+  }
+
+  tiers(change: TierChange): Promise<void> {
+    return changeTiers(this.#write, change)
   }
 
   project(projected: Projected): Promise<void> {
