@@ -115,6 +115,7 @@ module.exports = {
         'service/$1/',
         'service/(dicom|ingest|retrieve|lifecycle|config)/',
         'service/errors',
+        'service/events/event',
         'service/[a-z-]+/ports[.]ts$',
       ),
     },

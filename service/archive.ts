@@ -17,7 +17,7 @@ import { listSegments } from './landing/files.ts'
 import { Landing } from './landing/landing.ts'
 import { StoredInstances } from './retrieve/open-instance.ts'
 import { PackReader } from './retrieve/pack-reader.ts'
-import { openStores } from './stores/open.ts'
+import { type ChangingStores, openStores } from './stores/open.ts'
 import type { Stores } from './stores/ports.ts'
 import { VERSION } from './version.ts'
 
@@ -30,16 +30,25 @@ export class WrongCatalogue extends Error {
 export interface Archive {
   catalogue: KnexCatalogue
   landing: Landing
-  stores: Stores
+  stores: ChangingStores
   packs: PackReader
   instances: StoredInstances
   events: EventLog
   projector: Projector
   ledger: Ledger
   receiver: Receiver
+  /** Set by what works in the background, when it is there. */
+  hooks: ArchiveHooks
   /** What an administrator has to look into. */
   troubles(): string[]
   close(): Promise<void>
+}
+
+export interface ArchiveHooks {
+  /** A client has read from this pack. */
+  used(pack: number): void
+  /** Throws where there is no room to seal new instances into. */
+  admit(): void
 }
 
 /** Opens storage and catalogue, and replays into the catalogue what a crash kept from it. */
@@ -83,13 +92,15 @@ export async function openArchive(
     if (report.replayed > 0) await catalogue.newEpoch()
     const warn = (message: string, details: object): void => log.error(details, message)
     const packs = new PackReader({ catalogue, stores, warn })
-    const instances = new StoredInstances({ landing, packs })
+    const hooks: ArchiveHooks = { used: () => undefined, admit: () => undefined }
+    const instances = new StoredInstances({ landing, packs, used: (pack) => hooks.used(pack) })
     const settled = ({ location }: NewInstance): void => {
       if (!isPacked(location)) landing.settled(location)
     }
     const ledger = new Ledger({ catalogue, settled, warn })
     const isIntact = (stored: InstanceRecord): Promise<boolean> => instances.isIntact(stored)
-    const receiver = new Receiver({ landing, catalogue, ledger, isIntact, limits: config.limits, warn })
+    const admit = (): void => hooks.admit()
+    const receiver = new Receiver({ landing, catalogue, ledger, isIntact, admit, limits: config.limits, warn })
     const troubles = (): string[] => [
       ...troublesOf(report, missing, ledger),
       ...troublesOfPacks(packsReport),
@@ -117,6 +128,7 @@ export async function openArchive(
       projector,
       ledger,
       receiver,
+      hooks,
       troubles,
       close,
     }

@@ -8,6 +8,8 @@ import { Retirer } from './lifecycle/retire.ts'
 import { Scrubber } from './lifecycle/scrub.ts'
 import { Sealer } from './lifecycle/seal.ts'
 import { Sealing } from './lifecycle/sealing.ts'
+import { Tiering, type TieringConfig, tiersOf } from './lifecycle/tiers/tiering.ts'
+import { Volumes } from './lifecycle/tiers/volumes.ts'
 import type { RecordDescriber } from './retrieve/describe-record.ts'
 
 export interface Background {
@@ -15,11 +17,12 @@ export interface Background {
   sealing: Sealing
   drainer: Drainer
   scrubber: Scrubber
+  tiering: Tiering
 }
 
 export interface BackgroundOptions {
   archive: Archive
-  config: { sealing: SealingConfig; scrub: ScrubConfig }
+  config: TieringConfig & { sealing: SealingConfig; scrub: ScrubConfig }
   describer: RecordDescriber
   lastArrival(): number
   log: Logger
@@ -29,7 +32,9 @@ export interface BackgroundOptions {
 export function openBackground({ archive, config, describer, lastArrival, log }: BackgroundOptions): Background {
   const { catalogue, landing, stores, instances, packs, events } = archive
   const warn = (message: string, details: object): void => log.warn(details, message)
-  const placement = new Placement(stores, () => catalogue.drainingStores())
+  const tiers = tiersOf(stores, config)
+  const volumes = new Volumes(catalogue.tiers, config.volumes)
+  const placement = new Placement(tiers, () => catalogue.drainingStores())
   const sealer = new Sealer({
     catalogue,
     instances,
@@ -38,7 +43,10 @@ export function openBackground({ archive, config, describer, lastArrival, log }:
     placement,
     stores,
     events,
-    copies: config.sealing.copies,
+    get copies() {
+      return tiers.copies(tiers.first)
+    },
+    volumeOf: (studyUid, records) => volumes.of(studyUid, records),
     changed: (pack) => packs.forget(pack),
     warn,
   })
@@ -47,7 +55,7 @@ export function openBackground({ archive, config, describer, lastArrival, log }:
     landing,
     stores,
     events,
-    copiesWanted: config.sealing.copies,
+    tiers,
     keepMs: config.sealing.landingSeconds * 1000,
     warn,
   })
@@ -61,15 +69,27 @@ export function openBackground({ archive, config, describer, lastArrival, log }:
     warn,
   })
   const copies = new Copies({ catalogue, stores, packs, placement, events, warn })
-  const copiesWanted = config.sealing.copies
-  const drainer = new Drainer({ catalogue, stores, copies, events, copiesWanted, warn })
+  const drainer = new Drainer({ catalogue, stores, copies, events, tiers, warn })
   const scrubber = new Scrubber({
     catalogue,
     copies,
-    copiesWanted,
+    tiers,
     periodMs: config.scrub.periodDays * 24 * 3_600_000,
     bytesPerSecond: config.scrub.bytesPerSecond,
     warn,
   })
-  return { sealer, sealing, drainer, scrubber }
+  const tiering = new Tiering({
+    config,
+    tiers,
+    stores,
+    catalogue,
+    copies,
+    drainer,
+    events,
+    projected: (seq) => archive.projector.upTo(events.site, seq),
+    warn,
+  })
+  archive.hooks.used = (pack) => tiering.uses.used(pack)
+  archive.hooks.admit = () => tiering.watch.admit()
+  return { sealer, sealing, drainer, scrubber, tiering }
 }

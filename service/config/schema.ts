@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { dimseConfig, tlsServer } from './dimse.ts'
 import { scrubConfig, sealingConfig, storesConfig } from './stores.ts'
+import { movesConfig, tiersConfig, volumesConfig } from './tiers.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -96,6 +97,9 @@ export const configSchema = z.strictObject({
   landing: landingConfig.prefault({}),
   catalogue: catalogueConfig.prefault({}),
   stores: storesConfig,
+  tiers: tiersConfig.prefault({}),
+  volumes: volumesConfig,
+  moves: movesConfig.prefault({}),
   sealing: sealingConfig.prefault({}),
   scrub: scrubConfig.prefault({}),
 })

@@ -46,7 +46,7 @@ export const KINDS = {
   'landing.freed': z.object({ segment: count, instances: count, permit: name, packs: list }),
 
   'store.added': z.object({ adapter: name, tier: name, capabilities: json.optional() }),
-  'store.removed': z.object({ adapter: name, tier: name }),
+  'store.removed': z.object({ tier: name }),
   'store.drained': z.object({ packs: count, bytes: count }),
   /** Subject: store, tier or volume. */
   'store.alarm': z.object({ alarm: name, detail: text, raised: z.boolean() }),

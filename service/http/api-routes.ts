@@ -1,9 +1,11 @@
 import { z } from 'zod'
 import type { CataloguePacks } from '../catalogue/ports.ts'
 import type { Role } from '../config/tokens.ts'
+import type { Actor } from '../events/event.ts'
 import type { Drainer } from '../lifecycle/drain.ts'
 import type { Scrubber } from '../lifecycle/scrub.ts'
 import type { Sealed } from '../lifecycle/seal.ts'
+import type { Tiering } from '../lifecycle/tiers/tiering.ts'
 import type { Stores } from '../stores/ports.ts'
 import type { DicomWebContext } from './context.ts'
 
@@ -17,6 +19,7 @@ export interface ApiContext extends DicomWebContext {
   seal(studyUid: string): Promise<Sealed>
   drainer: Pick<Drainer, 'plan' | 'start' | 'cancel' | 'report'>
   scrubber: Pick<Scrubber, 'now' | 'report'>
+  tiering: Pick<Tiering, 'capacity' | 'mover' | 'pins' | 'admin'>
 }
 
 export const uid = z.string().max(64)
@@ -42,7 +45,13 @@ export const statusSchema = z.object({
   dimse: z.object({ aeTitle: z.string(), host: z.string(), port: z.int() }).nullable(),
 })
 
-export interface Route<Query extends z.ZodObject, Answer extends z.ZodType> {
+/** What a request brings beside its address. */
+export interface RouteRequest<Body extends z.ZodObject> {
+  body: z.output<Body>
+  actor: Actor
+}
+
+export interface Route<Query extends z.ZodObject, Answer extends z.ZodType, Body extends z.ZodObject = z.ZodObject> {
   path: string
   /** Default get. */
   method?: 'get' | 'post' | 'delete'
@@ -50,12 +59,19 @@ export interface Route<Query extends z.ZodObject, Answer extends z.ZodType> {
   role: Role
   parameters?: z.ZodObject
   query?: Query
+  /** JSON. */
+  body?: Body
   answer: Answer
-  handle(context: ApiContext, query: z.output<Query>, parameters: Record<string, string>): Promise<z.input<Answer>>
+  handle(
+    context: ApiContext,
+    query: z.output<Query>,
+    parameters: Record<string, string>,
+    request: RouteRequest<Body>,
+  ): Promise<z.input<Answer>>
 }
 
-export function route<Query extends z.ZodObject, Answer extends z.ZodType>(
-  one: Route<Query, Answer>,
+export function route<Query extends z.ZodObject, Answer extends z.ZodType, Body extends z.ZodObject = z.ZodObject>(
+  one: Route<Query, Answer, Body>,
 ): Route<z.ZodObject, z.ZodType> {
   return one as unknown as Route<z.ZodObject, z.ZodType>
 }

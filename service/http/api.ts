@@ -1,4 +1,4 @@
-import type { Request, RequestHandler, Response, Router } from 'express'
+import express, { type Request, type RequestHandler, type Response, type Router } from 'express'
 import { z } from 'zod'
 import type { Conflict, InstanceRecord } from '../catalogue/ports.ts'
 import { ArchiveError } from '../errors.ts'
@@ -13,9 +13,10 @@ import {
   timestamp,
   uid,
 } from './api-routes.ts'
-import { only } from './auth.ts'
+import { actorOf, only } from './auth.ts'
 import { sendText } from './send.ts'
 import { STORE_ROUTES } from './store-routes.ts'
+import { TIER_ROUTES } from './tier-routes.ts'
 import { sendInstance } from './wado.ts'
 
 const sourceSchema = z.object({
@@ -49,6 +50,7 @@ const changeSchema = z.object({
 /** Firn's own API: the same schemas validate, shape the answers and describe them. */
 const ROUTES = [
   ...STORE_ROUTES,
+  ...TIER_ROUTES,
   route({
     path: '/status',
     summary: 'The state of this node and what the archive holds',
@@ -96,6 +98,9 @@ const ROUTES = [
   }),
 ]
 
+/** The longest list of instances that a request may name fits. */
+const BODY_BYTES_MAX = 1024 * 1024
+
 const BY_DIGEST = '/instances/by-digest/{sha256}'
 
 function view(record: InstanceRecord | Conflict): z.output<typeof instanceSchema> {
@@ -123,7 +128,10 @@ async function copyByDigest({ catalogue }: ApiContext, digest: unknown): Promise
 
 /** Adds the API's routes below `/api/v1`. */
 export function addApi(router: Router, context: ApiContext): void {
-  for (const one of ROUTES) router[one.method ?? 'get'](expressPath(one.path), only(one.role), serve(one, context))
+  for (const one of ROUTES) {
+    const body = one.body ? [express.json({ limit: BODY_BYTES_MAX })] : []
+    router[one.method ?? 'get'](expressPath(one.path), only(one.role), ...body, serve(one, context))
+  }
   router.get(expressPath(BY_DIGEST), only('read'), async (req, res) => {
     await sendInstance(context, req, res, await copyByDigest(context, req.params.sha256))
   })
@@ -137,11 +145,17 @@ function serve(one: Route<z.ZodObject, z.ZodType>, context: ApiContext): Request
   const query = one.query ?? z.object({})
   return async (req: Request, res: Response) => {
     const parsed = query.strict().safeParse(req.query)
-    if (!parsed.success) throw new ArchiveError('invalid_request', z.prettifyError(parsed.error).replaceAll('\n', ' '))
-    const answer = await one.handle(context, parsed.data, req.params as Record<string, string>)
+    if (!parsed.success) throw invalid(parsed.error)
+    const body = (one.body ?? z.object({})).safeParse(req.body ?? {})
+    if (!body.success) throw invalid(body.error)
+    const request = { body: body.data, actor: actorOf(req, one.role) }
+    const answer = await one.handle(context, parsed.data, req.params as Record<string, string>, request)
     await sendText(req, res, 'application/json', JSON.stringify(answer))
   }
 }
+
+const invalid = (error: z.ZodError): ArchiveError =>
+  new ArchiveError('invalid_request', z.prettifyError(error).replaceAll('\n', ' '))
 
 /** OpenAPI 3.1, whose schemas are JSON Schema 2020-12 as zod writes it. */
 function openApi(version: string) {
@@ -156,6 +170,9 @@ function openApi(version: string) {
         summary: one.summary,
         'x-role': one.role,
         parameters: [...parametersOf('path', one.parameters), ...parametersOf('query', one.query)],
+        ...(one.body
+          ? { requestBody: { required: true, content: { 'application/json': { schema: schemaOf(one.body) } } } }
+          : {}),
         responses: {
           '200': { description: 'the answer', content: { 'application/json': { schema: schemaOf(one.answer) } } },
           ...errors,

@@ -8,7 +8,7 @@ import { SYSTEM } from '../events/event.ts'
 import type { RecordEvents } from '../events/ports.ts'
 import type { PackReader } from '../retrieve/pack-reader.ts'
 import type { Stores } from '../stores/ports.ts'
-import type { Placement } from './placement.ts'
+import type { Placement, Where } from './placement.ts'
 import { type CopyState, putAndReadBack, readBack } from './read-back.ts'
 
 export interface CopiesOptions {
@@ -51,13 +51,15 @@ export class Copies {
 
   /**
    * A further copy in a store that has none, but for those `except`, made of those that there are, and read back. Resolves
-   * with its store. Throws ArchiveError `out_of_space`, `unavailable` when no store is left.
+   * with its store. Default `where`: the pack's own tier, as a repair. Throws ArchiveError `out_of_space`, `unavailable`
+   * when no store is left.
    */
-  async add(pack: Pack, except: ReadonlySet<string>): Promise<string> {
+  async add(pack: Pack, except: ReadonlySet<string>, where?: Where): Promise<string> {
     const { placement, events, packs, warn } = this.#options
+    const into = where ?? { tier: placement.tiers.of(pack), repair: true }
     const tried = new Set([...except, ...pack.copies.map(({ store }) => store)])
     for (;;) {
-      const store = await placement.choose(pack.sizeBytes, tried)
+      const store = await placement.choose(pack.sizeBytes, tried, into)
       tried.add(store.id)
       try {
         await putAndReadBack(store, pack.key, this.#source(pack))

@@ -9,6 +9,7 @@ import type { Landing } from '../landing/landing.ts'
 import { scanSegment } from '../landing/scan.ts'
 import type { Stores } from '../stores/ports.ts'
 import { readBack } from './read-back.ts'
+import type { Tiers } from './tiers/tiers.ts'
 
 /** What could not be read, or retired, is not read again and again. */
 const PAUSE_MS = 10 * 60_000
@@ -22,7 +23,7 @@ export interface RetirerOptions {
   landing: Pick<Landing, 'folder' | 'removeSegment' | 'hasSegment'>
   stores: Stores
   events: RecordEvents
-  copiesWanted: number
+  tiers: Pick<Tiers, 'copiesOf'>
   /** How long the landing keeps what is sealed. */
   keepMs: number
   warn(message: string, details: object): void
@@ -128,7 +129,7 @@ export class Retirer {
 
   /** All packs must be elsewhere; the gate is asked for each of them. */
   async #ask(object: DoomedObject, packs: readonly number[]): Promise<Permit | undefined> {
-    const { catalogue, copiesWanted } = this.#options
+    const { catalogue, tiers } = this.#options
     let permit: Permit | undefined
     for (const id of packs) {
       const pack = await catalogue.pack(id)
@@ -140,7 +141,7 @@ export class Retirer {
           object,
           copies: copies.map((copy) => ({ ...copy, key: pack.key, sha256: object.sha256 })),
           condemned: [],
-          copiesMin: copiesWanted,
+          copiesMin: tiers.copiesOf(pack),
           held: false,
           movesHeld: true,
           nowMs: Date.now(),
@@ -162,7 +163,7 @@ export class Retirer {
   async #copiesNow(pack: Pack): Promise<{ place: string; verifiedAtMs: number }[] | undefined> {
     const there: string[] = []
     for (const { store } of pack.copies) if (await this.#isThere(pack, store)) there.push(store)
-    if (there.length < this.#options.copiesWanted) return undefined
+    if (there.length < this.#options.tiers.copiesOf(pack)) return undefined
     const copies: { place: string; verifiedAtMs: number }[] = []
     for (const store of there) {
       const name = `${store} ${pack.key}`

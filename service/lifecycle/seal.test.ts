@@ -63,7 +63,7 @@ async function site(adapters: readonly StorageAdapter[], { copies = 1, away = ne
     landing,
     stores,
     events,
-    copiesWanted: copies,
+    tiers: { copiesOf: () => copies },
     keepMs: 0,
     warn,
   })

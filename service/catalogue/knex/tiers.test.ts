@@ -69,9 +69,7 @@ for (const database of databases) {
       const stores = ['a', 'b', 'c']
       await Promise.all(
         Array.from({ length: 30 }, async (_, n) => {
-          const copies = [...stores, ...stores]
-            .slice(n % 3, (n % 3) + 3)
-            .map((store) => ({ store, verifiedAt: NOW }))
+          const copies = [...stores, ...stores].slice(n % 3, (n % 3) + 3).map((store) => ({ store, verifiedAt: NOW }))
           const id = await catalogue.addPack(packOf(n, { copies, sizeBytes: 10 }))
           await catalogue.dropCopy(id, stores[n % 3] as string)
         }),
