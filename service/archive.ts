@@ -17,7 +17,7 @@ import { listSegments } from './landing/files.ts'
 import { Landing } from './landing/landing.ts'
 import { StoredInstances } from './retrieve/open-instance.ts'
 import { PackReader } from './retrieve/pack-reader.ts'
-import { type ChangingStores, openStores } from './stores/open.ts'
+import { type ChangingStores, openStores, type StoresOptions } from './stores/open.ts'
 import type { Stores } from './stores/ports.ts'
 import { VERSION } from './version.ts'
 
@@ -57,6 +57,7 @@ export async function openArchive(
   folder: DataFolder,
   log: Logger,
   observe: (observation: Observation) => void = () => undefined,
+  build?: StoresOptions['build'],
 ): Promise<Archive> {
   const catalogue = await KnexCatalogue.open({ url: config.catalogue.url, dataDir: folder.path })
   let opened: EventLog | undefined
@@ -82,6 +83,7 @@ export async function openArchive(
       archiveId: folder.archiveId,
       observe,
       warn: (message, details) => log.warn(details, message),
+      ...(build ? { build } : {}),
     })
     const packsReport = await fillFromPacks(catalogue, stores, log)
     const report = await replayInto(catalogue, landing, config, log, {

@@ -14,6 +14,7 @@ import { Metrics } from './metrics.ts'
 import { BulkReader } from './retrieve/bulk.ts'
 import { RecordDescriber } from './retrieve/describe-record.ts'
 import { MetadataStore } from './retrieve/metadata.ts'
+import { addTierMetrics } from './tier-metrics.ts'
 import { VERSION } from './version.ts'
 
 const STOP_DEADLINE_MS = 8000
@@ -182,6 +183,7 @@ export class Node {
       log: this.#log,
     })
     this.#background = background
+    addTierMetrics(this.#metrics, background.tiering)
     return {
       receive: this.#metrics.counted(receiver, ({ studyUid }) => {
         this.#lastArrival = Date.now()

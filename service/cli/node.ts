@@ -16,7 +16,12 @@ export function withNode(command: Command): Command {
 const TIMEOUT_MS = { GET: 10_000, POST: 30 * 60_000, DELETE: 10_000 }
 
 /** Asks a running node. Throws Failure when there is none. */
-export async function ask(options: WithNode, path: string, method: keyof typeof TIMEOUT_MS = 'GET'): Promise<unknown> {
+export async function ask(
+  options: WithNode,
+  path: string,
+  method: keyof typeof TIMEOUT_MS = 'GET',
+  body?: object,
+): Promise<unknown> {
   const { dataDir } = configOf(options)
   const running = options.url === undefined ? await runningNode(dataDir) : undefined
   const url = options.url ?? running?.url
@@ -26,7 +31,11 @@ export async function ask(options: WithNode, path: string, method: keyof typeof 
   const token = process.env.FIRN_TOKEN ?? running?.token
   const response = await fetch(new URL(path, url), {
     method,
-    headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+    headers: {
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     signal: AbortSignal.timeout(TIMEOUT_MS[method]),
   }).catch((error: Error) => {
     throw new Failure(EXIT.failed, `the node at ${url} does not answer: ${error.message}`)
