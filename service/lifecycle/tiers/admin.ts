@@ -27,13 +27,30 @@ export interface StoreAdminOptions {
 /** Adds and removes stores while the node runs. */
 export class StoreAdmin {
   readonly #options: StoreAdminOptions
+  /** One change at a time. */
+  #last: Promise<unknown> = Promise.resolve()
 
   constructor(options: StoreAdminOptions) {
     this.#options = options
   }
 
   /** Throws ArchiveError `invalid_request`, also where the store can't be opened: the reason is in its message. */
-  async add(given: unknown, actor: Actor): Promise<Store> {
+  add(given: unknown, actor: Actor): Promise<Store> {
+    return this.#inTurn(() => this.#add(given, actor))
+  }
+
+  /** Only one that was drained and holds nothing. Throws ArchiveError `not_found`, `forbidden`. */
+  remove(id: string, actor: Actor): Promise<void> {
+    return this.#inTurn(() => this.#remove(id, actor))
+  }
+
+  #inTurn<T>(change: () => Promise<T>): Promise<T> {
+    const work = this.#last.then(change)
+    this.#last = work.catch(() => undefined)
+    return work
+  }
+
+  async #add(given: unknown, actor: Actor): Promise<Store> {
     const { stores, changed } = this.#options
     const parsed = storeConfig.safeParse(given)
     if (!parsed.success) {
@@ -54,8 +71,7 @@ export class StoreAdmin {
     return store
   }
 
-  /** Only one that was drained and holds nothing. Throws ArchiveError `not_found`, `forbidden`. */
-  async remove(id: string, actor: Actor): Promise<void> {
+  async #remove(id: string, actor: Actor): Promise<void> {
     const { stores, catalogue, packs, drainer, changed } = this.#options
     const store = stores.get(id)
     if (!store) throw new ArchiveError('not_found', `no store is called ${id}`)

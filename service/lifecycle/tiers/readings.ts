@@ -79,7 +79,10 @@ function refusalOf(tiers: Tiers, tier: Tier, stores: readonly StoreReading[]): s
 export const freeShareOf = ({ room }: Pick<StoreReading, 'room'>): number | undefined =>
   room && room.bytesFree / Math.max(1, room.bytesTotal)
 
+/** Of a store's room above its reserve: what was taken in before and waits to be sealed must still find a place. */
+const HEADROOM = 0.01
+
 export function isFull(reading: StoreReading, reserveShare: number): boolean {
   const share = freeShareOf(reading)
-  return share !== undefined && share <= reserveShare
+  return share !== undefined && share <= reserveShare + HEADROOM
 }
