@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { Observation } from '../storage-adapters/wrap/metrics.ts'
 import { KnexCatalogue } from './catalogue/knex/catalogue.ts'
@@ -15,6 +16,7 @@ import { type ReplayOptions, type ReplayReport, replay } from './ingest/replay.t
 import { type PacksReport, replayPacks } from './ingest/replay-packs.ts'
 import { listSegments } from './landing/files.ts'
 import { Landing } from './landing/landing.ts'
+import { BlockCache } from './retrieve/block-cache.ts'
 import { StoredInstances } from './retrieve/open-instance.ts'
 import { PackReader } from './retrieve/pack-reader.ts'
 import { type ChangingStores, openStores, type StoresOptions } from './stores/open.ts'
@@ -93,7 +95,16 @@ export async function openArchive(
     // What was lost of the catalogue may have been told to others already, under the same numbers.
     if (report.replayed > 0) await catalogue.newEpoch()
     const warn = (message: string, details: object): void => log.error(details, message)
-    const packs = new PackReader({ catalogue, stores, warn })
+    const { packBytes } = config.cache
+    const cache =
+      packBytes === 0
+        ? undefined
+        : await BlockCache.open({
+            folder: join(folder.path, 'cache', 'packs'),
+            bytesMax: packBytes,
+            mayWrite: () => landing.space.bytesFree > 2 * landing.space.reserveBytes,
+          })
+    const packs = new PackReader({ catalogue, stores, cache, warn })
     const hooks: ArchiveHooks = { used: () => undefined, admit: () => undefined }
     const instances = new StoredInstances({ landing, packs, used: (pack) => hooks.used(pack) })
     const settled = ({ location }: NewInstance): void => {

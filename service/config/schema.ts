@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { dimseConfig, tlsServer } from './dimse.ts'
 import { scrubConfig, sealingConfig, storesConfig } from './stores.ts'
-import { movesConfig, tiersConfig, volumesConfig } from './tiers.ts'
+import { cacheConfig, movesConfig, tiersConfig, volumesConfig } from './tiers.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -100,6 +100,7 @@ export const configSchema = z.strictObject({
   tiers: tiersConfig.prefault({}),
   volumes: volumesConfig,
   moves: movesConfig.prefault({}),
+  cache: cacheConfig.prefault({}),
   sealing: sealingConfig.prefault({}),
   scrub: scrubConfig.prefault({}),
 })

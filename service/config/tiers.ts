@@ -60,6 +60,14 @@ export const movesConfig = z.strictObject({
     .describe('when packs leave for a slower tier; of the rules that apply the slowest tier counts'),
 })
 
+export const cacheConfig = z.strictObject({
+  packBytes: z
+    .int()
+    .min(0)
+    .default(2 * 1024 ** 3)
+    .describe('of the data folder, for what was read of packs that no online store holds; 0: none is kept'),
+})
+
 export type Tier = z.output<typeof tierClass>
 export type TiersConfig = z.output<typeof tiersConfig>
 export type VolumeConfig = z.output<typeof volumesConfig>[number]
