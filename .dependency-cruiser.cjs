@@ -115,7 +115,8 @@ module.exports = {
         'service/$1/',
         'service/(dicom|ingest|retrieve|lifecycle|config|retention)/',
         'service/errors',
-        'service/[a-z-]+/[a-z-]*ports[.]ts$',
+          'service/events/event',
+          'service/[a-z-]+/[a-z-]*ports[.]ts$',
       ),
     },
     {

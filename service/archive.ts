@@ -17,9 +17,10 @@ import { type PacksReport, replayPacks } from './ingest/replay-packs.ts'
 import { listSegments } from './landing/files.ts'
 import { Landing } from './landing/landing.ts'
 import { ComplianceClock } from './retention/clock.ts'
+import { BlockCache } from './retrieve/block-cache.ts'
 import { StoredInstances } from './retrieve/open-instance.ts'
 import { PackReader } from './retrieve/pack-reader.ts'
-import { openStores } from './stores/open.ts'
+import { type ChangingStores, openStores, type StoresOptions } from './stores/open.ts'
 import type { Stores } from './stores/ports.ts'
 import { VERSION } from './version.ts'
 
@@ -32,7 +33,7 @@ export class WrongCatalogue extends Error {
 export interface Archive {
   catalogue: KnexCatalogue
   landing: Landing
-  stores: Stores
+  stores: ChangingStores
   packs: PackReader
   instances: StoredInstances
   events: EventLog
@@ -40,9 +41,18 @@ export interface Archive {
   clock: ComplianceClock
   ledger: Ledger
   receiver: Receiver
+  /** Set by what works in the background, when it is there. */
+  hooks: ArchiveHooks
   /** What an administrator has to look into. */
   troubles(): string[]
   close(): Promise<void>
+}
+
+export interface ArchiveHooks {
+  /** A client has read from this pack. */
+  used(pack: number): void
+  /** Throws where there is no room to seal new instances into. */
+  admit(): void
 }
 
 /** Opens storage and catalogue, and replays into the catalogue what a crash kept from it. */
@@ -51,6 +61,7 @@ export async function openArchive(
   folder: DataFolder,
   log: Logger,
   observe: (observation: Observation) => void = () => undefined,
+  build?: StoresOptions['build'],
 ): Promise<Archive> {
   const catalogue = await KnexCatalogue.open({ url: config.catalogue.url, dataDir: folder.path })
   let opened: EventLog | undefined
@@ -77,6 +88,7 @@ export async function openArchive(
       archiveId: folder.archiveId,
       observe,
       warn: (message, details) => log.warn(details, message),
+      ...(build ? { build } : {}),
     })
     const packsReport = await fillFromPacks(catalogue, stores, log)
     const report = await replayInto(catalogue, landing, config, log, {
@@ -86,14 +98,25 @@ export async function openArchive(
     // What was lost of the catalogue may have been told to others already, under the same numbers.
     if (report.replayed > 0) await catalogue.newEpoch()
     const warn = (message: string, details: object): void => log.error(details, message)
-    const packs = new PackReader({ catalogue, stores, warn })
-    const instances = new StoredInstances({ landing, packs })
+    const { packBytes } = config.cache
+    const cache =
+      packBytes === 0
+        ? undefined
+        : await BlockCache.open({
+            folder: join(folder.path, 'cache', 'packs'),
+            bytesMax: packBytes,
+            mayWrite: () => landing.space.bytesFree > 2 * landing.space.reserveBytes,
+          })
+    const packs = new PackReader({ catalogue, stores, cache, warn })
+    const hooks: ArchiveHooks = { used: () => undefined, admit: () => undefined }
+    const instances = new StoredInstances({ landing, packs, used: (pack) => hooks.used(pack) })
     const settled = ({ location }: NewInstance): void => {
       if (!isPacked(location)) landing.settled(location)
     }
     const ledger = new Ledger({ catalogue, settled, warn })
     const isIntact = (stored: InstanceRecord): Promise<boolean> => instances.isIntact(stored)
-    const receiver = new Receiver({ landing, catalogue, ledger, isIntact, limits: config.limits, warn })
+    const admit = (): void => hooks.admit()
+    const receiver = new Receiver({ landing, catalogue, ledger, isIntact, admit, limits: config.limits, warn })
     const troubles = (): string[] => [
       ...troublesOf(report, missing, ledger),
       ...troublesOfPacks(packsReport),
@@ -123,6 +146,7 @@ export async function openArchive(
       clock,
       ledger,
       receiver,
+      hooks,
       troubles,
       close,
     }

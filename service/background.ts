@@ -10,6 +10,8 @@ import { Retirer } from './lifecycle/retire.ts'
 import { Scrubber } from './lifecycle/scrub.ts'
 import { Sealer } from './lifecycle/seal.ts'
 import { Sealing } from './lifecycle/sealing.ts'
+import { Tiering, type TieringConfig, tiersOf } from './lifecycle/tiers/tiering.ts'
+import { Volumes } from './lifecycle/tiers/volumes.ts'
 import { StudyGuard } from './retention/guard.ts'
 import type { KeepingFacts } from './retention/ports.ts'
 import { Retention } from './retention/retention.ts'
@@ -21,11 +23,12 @@ export interface Background {
   drainer: Drainer
   scrubber: Scrubber
   retention: Retention
+  tiering: Tiering
 }
 
 export interface BackgroundOptions {
   archive: Archive
-  config: { sealing: SealingConfig; scrub: ScrubConfig; retention: RetentionConfig }
+  config: TieringConfig & { sealing: SealingConfig; scrub: ScrubConfig; retention: RetentionConfig }
   describer: RecordDescriber
   lastArrival(): number
   /** Caches of a study that is destroyed. */
@@ -51,7 +54,9 @@ export function openBackground({
     during: (studyUid, work) => guard.during(studyUid, work),
     nowMs: () => archive.clock.nowMs(),
   }
-  const placement = new Placement(stores, () => catalogue.drainingStores())
+  const tiers = tiersOf(stores, config)
+  const volumes = new Volumes(catalogue.tiers, config.volumes)
+  const placement = new Placement(tiers, () => catalogue.drainingStores())
   const sealer = new Sealer({
     catalogue,
     instances,
@@ -60,7 +65,10 @@ export function openBackground({
     placement,
     stores,
     events,
-    copies: config.sealing.copies,
+    get copies() {
+      return tiers.copies(tiers.first)
+    },
+    volumeOf: (studyUid, records) => volumes.of(studyUid, records),
     changed: (pack) => packs.forget(pack),
     warn,
   })
@@ -70,7 +78,7 @@ export function openBackground({
     landing,
     stores,
     events,
-    copiesWanted: config.sealing.copies,
+    tiers,
     keepMs: config.sealing.landingSeconds * 1000,
     warn,
   })
@@ -91,15 +99,27 @@ export function openBackground({
     warn,
   })
   const copies = new Copies({ catalogue, stores, packs, placement, events, facts, warn })
-  const copiesWanted = config.sealing.copies
-  const drainer = new Drainer({ catalogue, stores, copies, events, copiesWanted, warn })
+  const drainer = new Drainer({ catalogue, stores, copies, events, tiers, warn })
   const scrubber = new Scrubber({
     catalogue,
     copies,
-    copiesWanted,
+    tiers,
     periodMs: config.scrub.periodDays * 24 * 3_600_000,
     bytesPerSecond: config.scrub.bytesPerSecond,
     warn,
   })
-  return { sealer, sealing, drainer, scrubber, retention }
+  const tiering = new Tiering({
+    config,
+    tiers,
+    stores,
+    catalogue,
+    copies,
+    drainer,
+    events,
+    projected: (seq) => archive.projector.upTo(events.site, seq),
+    warn,
+  })
+  archive.hooks.used = (pack) => tiering.uses.used(pack)
+  archive.hooks.admit = () => tiering.watch.admit()
+  return { sealer, sealing, drainer, scrubber, tiering, retention }
 }

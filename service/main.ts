@@ -14,6 +14,7 @@ import { Metrics } from './metrics.ts'
 import { BulkReader } from './retrieve/bulk.ts'
 import { RecordDescriber } from './retrieve/describe-record.ts'
 import { MetadataStore } from './retrieve/metadata.ts'
+import { addTierMetrics } from './tier-metrics.ts'
 import { VERSION } from './version.ts'
 
 const STOP_DEADLINE_MS = 8000
@@ -93,7 +94,8 @@ export class Node {
   }
 
   #startBackground(config: Config): void {
-    const { sealing, drainer, scrubber, retention } = this.#background as Background
+    const { sealing, drainer, scrubber, retention, tiering } = this.#background as Background
+    tiering.start()
     if (config.sealing.enabled) sealing.start()
     if (config.scrub.enabled) scrubber.start()
     void drainer.resume()
@@ -103,8 +105,9 @@ export class Node {
   /** What takes longer is broken off, as a crash would break it off, which harms nothing. */
   async #stopBackground(): Promise<void> {
     if (!this.#background) return
-    const { sealing, sealer, drainer, scrubber, retention } = this.#background
-    const stopped = Promise.all([sealing.stop(), sealer.idle(), drainer.stop(), scrubber.stop(), retention.stop()])
+    const { sealing, sealer, drainer, scrubber, retention, tiering } = this.#background
+    const lasting = [sealing, drainer, scrubber, retention, tiering].map((one) => one.stop())
+    const stopped = Promise.all([...lasting, sealer.idle()])
     await Promise.race([stopped, sleep(STOP_DEADLINE_MS, undefined, { ref: false })])
   }
 
@@ -121,6 +124,7 @@ export class Node {
       reasons.push('nothing can be stored: the landing is full')
     const unsealed = this.#background?.sealing.trouble
     if (unsealed !== undefined) reasons.push(`studies stay in the landing: ${unsealed}`)
+    reasons.push(...(this.#background?.tiering.troubles ?? []))
     const lost = this.#background?.scrubber.trouble
     if (lost !== undefined) reasons.push(lost)
     reasons.push(...(this.#background?.retention.troubles ?? []))
@@ -183,6 +187,7 @@ export class Node {
       log: this.#log,
     })
     this.#background = background
+    addTierMetrics(this.#metrics, background.tiering)
     return {
       receive: this.#metrics.counted(receiver, ({ studyUid }) => {
         this.#lastArrival = Date.now()
@@ -200,6 +205,7 @@ export class Node {
       drainer: background.drainer,
       scrubber: background.scrubber,
       retention: background.retention,
+      tiering: background.tiering,
       log: this.#log,
       version: VERSION,
       status: async () => {

@@ -77,6 +77,25 @@ export class Metrics implements HttpMetrics {
     })
   }
 
+  /** Of several things at once, which may come and go. */
+  gauges<Label extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly Label[],
+    read: () => readonly { labels: Record<Label, string>; value: number }[],
+  ): void {
+    new Gauge({
+      name,
+      help,
+      labelNames: [...labelNames],
+      registers: [this.registry],
+      collect() {
+        this.reset()
+        for (const { labels, value } of read()) this.set(labels, value)
+      },
+    })
+  }
+
   /** The same use case, counted. */
   counted(receive: Receive, stored: (receipt: Receipt) => void): Receive {
     return {

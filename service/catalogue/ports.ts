@@ -165,10 +165,13 @@ export interface Pack {
   /** Of the instances alone. */
   payloadBytes: number
   sealedAt: string
+  volume: string
   copies: { store: string; verifiedAt: string }[]
 }
 
-export interface NewPack extends Omit<Pack, 'id' | 'instanceCount' | 'payloadBytes'> {
+export interface NewPack extends Omit<Pack, 'id' | 'instanceCount' | 'payloadBytes' | 'volume'> {
+  /** Default `default`. */
+  volume?: string
   instances: readonly { sopInstanceUid: string; sha256: string; sizeBytes: number; offset: number }[]
   /** Stores that were found to hold other bytes under this key: they have no copy, whatever was known before. */
   notIn?: readonly string[]

@@ -10,6 +10,7 @@ import { addRetentionVerbs } from './retention.ts'
 import { addStart } from './start.ts'
 import { addStatusVerbs } from './status.ts'
 import { addStoreVerbs } from './stores.ts'
+import { addTierVerbs } from './tiers.ts'
 import { addTokenVerbs } from './token.ts'
 
 /** The `firn` command. Resolves with its exit status: 0 yes, 1 no, 2 wrong usage, 3 failed. */
@@ -29,6 +30,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     addStart,
     addStatusVerbs,
     addStoreVerbs,
+    addTierVerbs,
     addConfigVerbs,
     addTokenVerbs,
     addOfflineVerbs,

@@ -1,4 +1,6 @@
 import type { Command } from 'commander'
+import type { Capacity } from '../lifecycle/tiers/capacity.ts'
+import { capacityTables } from './capacity-tables.ts'
 import { EXIT } from './exit.ts'
 import { ask, size, type WithNode, withNode } from './node.ts'
 import { type Done, print } from './options.ts'
@@ -12,15 +14,6 @@ interface Status {
   landing: { bytesFree: number; bytesTotal: number; reserveBytes: number }
 }
 
-interface StoreRow {
-  id: string
-  trouble: string | null
-  bytesTotal: number | null
-  bytesFree: number | null
-  packs: number
-  bytes: number
-}
-
 interface Sealed {
   packs: { key: string; stores: string[]; instances: number; sizeBytes: number }[]
   leftOut: string[]
@@ -31,8 +24,8 @@ export function addStatusVerbs(program: Command, done: Done): void {
     .description('how the node is and what it holds; exit status 1 when it cannot do all its work')
     .action(async (options: WithNode) => {
       const status = (await ask(options, '/api/v1/status')) as Status
-      const { stores } = (await ask(options, '/api/v1/capacity')) as { stores: StoreRow[] }
-      print(options.json, { ...status, stores }, () => table(status, stores))
+      const capacity = (await ask(options, '/api/v1/capacity')) as Capacity
+      print(options.json, { ...status, ...capacity }, () => `${table(status)}\n\n${capacityTables(capacity)}`)
       done(status.ready && status.degraded.length === 0 ? EXIT.yes : EXIT.no)
     })
   addSeal(program, done)
@@ -56,7 +49,7 @@ function addSeal(program: Command, done: Done): void {
     })
 }
 
-function table({ version, startedAt, degraded, catalogue, landing }: Status, stores: readonly StoreRow[]): string {
+function table({ version, startedAt, degraded, catalogue, landing }: Status): string {
   const share = Math.round((100 * landing.bytesFree) / Math.max(1, landing.bytesTotal))
   const rows: [string, string][] = [
     ['node', `${degraded.length === 0 ? 'ready' : degraded.join('; ')}, version ${version}, since ${startedAt}`],
@@ -66,10 +59,6 @@ function table({ version, startedAt, degraded, catalogue, landing }: Status, sto
     ['catalogue', catalogue.dialect],
     ['landing', `${size(landing.bytesFree)} free (${share} %), ${size(landing.reserveBytes)} of it in reserve`],
   ]
-  for (const { id, trouble, bytesTotal, bytesFree, packs, bytes } of stores) {
-    const room = bytesFree === null || bytesTotal === null ? '' : `, ${size(bytesFree)} of ${size(bytesTotal)} free`
-    rows.push([`store ${id}`, trouble ?? `${packs} packs, ${size(bytes)}${room}`])
-  }
   const width = Math.max(...rows.map(([name]) => name.length)) + 2
   return rows.map(([name, text]) => `${name.padEnd(width)}${text}`).join('\n')
 }

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { dimseConfig, tlsServer } from './dimse.ts'
 import { retentionConfig } from './retention.ts'
 import { scrubConfig, sealingConfig, storesConfig } from './stores.ts'
+import { cacheConfig, movesConfig, tiersConfig, volumesConfig } from './tiers.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -97,6 +98,10 @@ export const configSchema = z.strictObject({
   landing: landingConfig.prefault({}),
   catalogue: catalogueConfig.prefault({}),
   stores: storesConfig,
+  tiers: tiersConfig.prefault({}),
+  volumes: volumesConfig,
+  moves: movesConfig.prefault({}),
+  cache: cacheConfig.prefault({}),
   sealing: sealingConfig.prefault({}),
   scrub: scrubConfig.prefault({}),
   retention: retentionConfig.prefault({}),

@@ -1,12 +1,24 @@
 import { z } from 'zod'
+import { tierClass } from './tiers.ts'
 
 const id = z
   .string()
   .regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'a store is called by 1 to 32 small letters, digits and hyphens')
   .describe('the name by which the catalogue knows the store; never give it to another one')
 
+const placing = {
+  tier: tierClass.optional().describe('the class of storage that it belongs to; default online'),
+  weight: z
+    .number()
+    .positive()
+    .max(1000)
+    .optional()
+    .describe('how much of the new packs it gets beside others; default 1'),
+}
+
 const fileStore = z.strictObject({
   id,
+  ...placing,
   type: z.literal('file'),
   folder: z.string().min(1).describe('root of the store, on a local disk or NFS; relative to the data folder'),
 })
@@ -15,6 +27,7 @@ const variable = z.string().regex(/^[A-Z_][A-Z0-9_]*$/, 'the name of an environm
 
 const s3Store = z.strictObject({
   id,
+  ...placing,
   type: z.literal('s3'),
   bucket: z.string().min(3).max(63),
   prefix: z
@@ -36,9 +49,11 @@ const s3Store = z.strictObject({
   bytesTotal: z.int().min(1).optional().describe('what was bought, where the store itself cannot tell'),
 })
 
+export const storeConfig = z.discriminatedUnion('type', [fileStore, s3Store])
+
 /** Where packs are kept. */
 export const storesConfig = z
-  .array(z.discriminatedUnion('type', [fileStore, s3Store]))
+  .array(storeConfig)
   .min(1)
   .refine((stores) => new Set(stores.map((store) => store.id)).size === stores.length, 'two stores have the same id')
   .default([{ id: 'local', type: 'file', folder: 'store' }])

@@ -37,6 +37,7 @@ export const KINDS = {
   'pack.sealed': z.object({ sizeBytes: count, instances: count, events: z.object(head).optional() }),
   'pack.placed': z.object(placed),
   'pack.verified': z.object({ ...placed, intact: z.boolean(), found: text.optional() }),
+  /** From one tier to another. */
   'pack.moved': z.object({ from: name, to: name, sizeBytes: count }),
   /** `permit` identifies the right by which the bytes were freed. */
   'pack.freed': z.object({ ...placed, permit: name, reason: text }),
@@ -45,8 +46,14 @@ export const KINDS = {
   'landing.freed': z.object({ segment: count, instances: count, permit: name, packs: list }),
 
   'store.added': z.object({ adapter: name, tier: name, capabilities: json.optional() }),
+  'store.removed': z.object({ tier: name }),
   'store.drained': z.object({ packs: count, bytes: count }),
+  /** Subject: store, tier or volume. */
   'store.alarm': z.object({ alarm: name, detail: text, raised: z.boolean() }),
+
+  /** Subject: study, pin. A study that is not to leave the fastest tier. */
+  'study.pinned': z.object({ reason: text }),
+  'study.unpinned': z.object({}),
 
   /** Subject: hold, and study or patient. */
   'hold.placed': z.object({ case: name, reason: text, holder: name, query: json.optional() }),

@@ -1,9 +1,11 @@
 import { z } from 'zod'
 import type { CataloguePacks } from '../catalogue/ports.ts'
 import type { Role } from '../config/tokens.ts'
+import type { Actor } from '../events/event.ts'
 import type { Drainer } from '../lifecycle/drain.ts'
 import type { Scrubber } from '../lifecycle/scrub.ts'
 import type { Sealed } from '../lifecycle/seal.ts'
+import type { Tiering } from '../lifecycle/tiers/tiering.ts'
 import type { Officer } from '../retention/officer.ts'
 import type { Retention } from '../retention/retention.ts'
 import type { Stores } from '../stores/ports.ts'
@@ -20,6 +22,7 @@ export interface ApiContext extends DicomWebContext {
   drainer: Pick<Drainer, 'plan' | 'start' | 'cancel' | 'report'>
   scrubber: Pick<Scrubber, 'now' | 'report'>
   retention: Retention
+  tiering: Pick<Tiering, 'capacity' | 'mover' | 'pins' | 'admin'>
 }
 
 export const uid = z.string().max(64)
@@ -48,8 +51,10 @@ export const statusSchema = z.object({
 /** What a request brings beside its address. */
 export interface Call<Body extends z.ZodType> {
   body: z.output<Body>
-  /** Who asks, for the event log, and with which roles. */
+  /** Who asks, with which roles. */
   officer: Officer
+  /** The same, for the event log. */
+  actor: Actor
 }
 
 export interface Route<Query extends z.ZodObject, Answer extends z.ZodType, Body extends z.ZodType = z.ZodType> {
@@ -60,7 +65,7 @@ export interface Route<Query extends z.ZodObject, Answer extends z.ZodType, Body
   role: Role
   parameters?: z.ZodObject
   query?: Query
-  /** JSON; at most 256 KiB. */
+  /** JSON; at most 1 MiB. */
   body?: Body
   answer: Answer
   handle(

@@ -13,12 +13,13 @@ import {
   timestamp,
   uid,
 } from './api-routes.ts'
-import { only } from './auth.ts'
+import { actorOf, only } from './auth.ts'
 import { officerOf } from './officer.ts'
 import { RETENTION_ROUTES } from './retention-routes.ts'
 import { addRetentionStreams, RETENTION_STREAMS } from './retention-streams.ts'
 import { sendText } from './send.ts'
 import { STORE_ROUTES } from './store-routes.ts'
+import { TIER_ROUTES } from './tier-routes.ts'
 import { sendInstance } from './wado.ts'
 
 const sourceSchema = z.object({
@@ -53,6 +54,7 @@ const changeSchema = z.object({
 const ROUTES = [
   ...STORE_ROUTES,
   ...RETENTION_ROUTES,
+  ...TIER_ROUTES,
   route({
     path: '/status',
     summary: 'The state of this node and what the archive holds',
@@ -100,6 +102,9 @@ const ROUTES = [
   }),
 ]
 
+/** The longest list of instances that a request may name fits. */
+const BODY_BYTES_MAX = 1024 * 1024
+
 const BY_DIGEST = '/instances/by-digest/{sha256}'
 
 function view(record: InstanceRecord | Conflict): z.output<typeof instanceSchema> {
@@ -143,18 +148,20 @@ function serve(one: Route<z.ZodObject, z.ZodType>, context: ApiContext): Request
   const query = one.query ?? z.object({})
   return async (req: Request, res: Response) => {
     const parsed = query.strict().safeParse(req.query)
-    if (!parsed.success) throw new ArchiveError('invalid_request', z.prettifyError(parsed.error).replaceAll('\n', ' '))
+    if (!parsed.success) throw invalid(parsed.error)
     const body = (one.body ?? z.unknown()).safeParse(req.body)
-    if (!body.success) throw new ArchiveError('invalid_request', z.prettifyError(body.error).replaceAll('\n', ' '))
-    const call = { body: body.data, officer: officerOf(req, one.role) }
+    if (!body.success) throw invalid(body.error)
+    const call = { body: body.data, officer: officerOf(req, one.role), actor: actorOf(req, one.role) }
     const answer = await one.handle(context, parsed.data, req.params as Record<string, string>, call)
     await sendText(req, res, 'application/json', JSON.stringify(answer))
   }
 }
 
-const BODY_BYTES_MAX = 256 * 1024
 const readJson = express.json({ limit: BODY_BYTES_MAX, type: () => true })
 const bodyOf = ({ body }: Route<z.ZodObject, z.ZodType>): RequestHandler[] => (body ? [readJson] : [])
+
+const invalid = (error: z.ZodError): ArchiveError =>
+  new ArchiveError('invalid_request', z.prettifyError(error).replaceAll('\n', ' '))
 
 /** OpenAPI 3.1, whose schemas are JSON Schema 2020-12 as zod writes it. */
 function openApi(version: string) {

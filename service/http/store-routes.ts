@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { isUid } from '../dicom/uids.ts'
 import { ArchiveError } from '../errors.ts'
-import { type ApiContext, count, pageSize, route, sha256, timestamp, uid } from './api-routes.ts'
+import { count, pageSize, route, sha256, timestamp, uid } from './api-routes.ts'
 
 const packSchema = z.object({
   id: z.int().min(1),
@@ -12,20 +12,8 @@ const packSchema = z.object({
   instances: count,
   payloadBytes: count.describe('of the instances alone'),
   sealedAt: timestamp,
+  volume: z.string(),
   copies: z.array(z.object({ store: z.string(), verifiedAt: timestamp.describe('when it was last read back whole') })),
-})
-
-const capacitySchema = z.object({
-  stores: z.array(
-    z.object({
-      id: z.string(),
-      trouble: z.string().nullable().describe('why the store is not used now'),
-      bytesTotal: count.nullable().describe('null where the store cannot tell'),
-      bytesFree: count.nullable(),
-      packs: count,
-      bytes: count.describe('of the packs in it'),
-    }),
-  ),
 })
 
 const sealedSchema = z.object({
@@ -72,13 +60,6 @@ const store = z.object({ store: z.string().max(32) })
 
 /** What concerns packs, and the stores that hold them. */
 export const STORE_ROUTES = [
-  route({
-    path: '/capacity',
-    summary: 'The stores, how much room they have, and what they hold',
-    role: 'read',
-    answer: capacitySchema,
-    handle: (context) => capacity(context),
-  }),
   route({
     path: '/packs',
     summary: 'Sealed packs by number, and the stores that hold them',
@@ -167,19 +148,3 @@ export const STORE_ROUTES = [
     handle: async ({ scrubber }) => scrubber.report ?? null,
   }),
 ]
-
-async function capacity({ stores, packs }: ApiContext): Promise<z.output<typeof capacitySchema>> {
-  const held = new Map((await packs.holdings()).map((holding) => [holding.store, holding]))
-  const rows = stores.all.map(async (store) => {
-    const room = store.trouble === undefined ? await store.capacity() : undefined
-    return {
-      id: store.id,
-      trouble: store.trouble ?? null,
-      bytesTotal: room?.bytesTotal ?? null,
-      bytesFree: room?.bytesFree ?? null,
-      packs: held.get(store.id)?.packs ?? 0,
-      bytes: held.get(store.id)?.bytes ?? 0,
-    }
-  })
-  return { stores: await Promise.all(rows) }
-}

@@ -24,6 +24,8 @@ export interface ReceiverOptions {
   ledger: Ledger
   /** Whether stored bytes still have their digest; what can't be read hasn't. */
   isIntact(stored: InstanceRecord): Promise<boolean>
+  /** Throws where nothing new may come: what is there already is still answered, and healed. */
+  admit?(): void
   limits: {
     instanceBytesMax: number
     bufferedInstanceBytesMax: number
@@ -167,6 +169,7 @@ export class Receiver implements Receive {
       await this.#keepAgain(receipt, arrived, receivedAt)
       return { receipt: { ...receipt, outcome: 'duplicate' } }
     }
+    this.#options.admit?.()
     await this.#options.ledger.room(arrival.headerBytes)
     const location = await arrived.land(receivedAt)
     const instance = newInstance(header, { ...receipt, receivedAt, source: arrival.source, location })

@@ -105,6 +105,7 @@ async function replayPack(options: ReplayPacksOptions, { key, places }: Found, r
     sha256,
     sizeBytes,
     sealedAt: now,
+    volume: index.volume,
     copies: (whole.length > 0 ? whole : [best]).map(({ store }) => ({ store, verifiedAt: now })),
     instances: intact,
   })

@@ -17,6 +17,7 @@ import { Drainer } from './drain.ts'
 import { Placement } from './placement.ts'
 import { Scrubber } from './scrub.ts'
 import { Sealer } from './seal.ts'
+import { sameEverywhere, Tiers } from './tiers/tiers.ts'
 
 const STUDIES = 5
 const file = (n: number) => dicomFile({ seed: `copies/${n}`, studyUid: `1.2.840.98.${n}` })
@@ -46,10 +47,11 @@ async function site(
   const warn = (message: string): void => void warnings.push(message)
   const open = (stores: ReturnType<typeof storesOf>) => {
     const packs = new PackReader({ catalogue, stores, warn })
-    const placement = new Placement(stores, () => catalogue.drainingStores())
+    const tiers = new Tiers(stores, sameEverywhere({ copies: copiesWanted, reserveShare: 0.05 }))
+    const placement = new Placement(tiers, () => catalogue.drainingStores())
     const copies = new Copies({ catalogue, stores, packs, placement, events, facts: unheld, warn })
-    const drainer = new Drainer({ catalogue, stores, copies, events, copiesWanted, warn })
-    const scrubber = new Scrubber({ catalogue, copies, copiesWanted, periodMs: 3_600_000, bytesPerSecond, warn })
+    const drainer = new Drainer({ catalogue, stores, copies, events, tiers, warn })
+    const scrubber = new Scrubber({ catalogue, copies, tiers, periodMs: 3_600_000, bytesPerSecond, warn })
     return { packs, placement, copies, drainer, scrubber }
   }
   const before = open(storesOf(first))

@@ -9,13 +9,13 @@ import type { RecordEvents } from '../events/ports.ts'
 import type { KeepingFacts } from '../retention/ports.ts'
 import type { PackReader } from '../retrieve/pack-reader.ts'
 import type { Stores } from '../stores/ports.ts'
-import type { Placement } from './placement.ts'
-import { type CopyState, putAndReadBack, readBack } from './read-back.ts'
+import type { Placement, Where } from './placement.ts'
+import { AwaitsRecall, type CopyState, putAndReadBack, readBack } from './read-back.ts'
 
 export interface CopiesOptions {
   catalogue: Pick<CataloguePacks, 'addPack' | 'dropCopy' | 'pack'>
   stores: Stores
-  packs: Pick<PackReader, 'read' | 'forget'>
+  packs: Pick<PackReader, 'readUncached' | 'forget'>
   placement: Placement
   events: RecordEvents
   facts: KeepingFacts
@@ -33,9 +33,9 @@ export class Copies {
   }
 
   /** Reads one copy to its end and notes what was found, in the event log and, where it is intact, in the catalogue. */
-  async check(pack: Pack, store: string): Promise<CopyState> {
+  async check(pack: Pack, store: string, options: { recall?: boolean } = {}): Promise<CopyState> {
     const { stores, events, warn } = this.#options
-    const { state, found } = await readBack(stores.get(store), pack)
+    const { state, found } = await readBack(stores.get(store), pack, options)
     if (state === 'unreadable') {
       warn('a store could not give what it holds', { store, key: pack.key, reason: found })
       return state
@@ -53,22 +53,29 @@ export class Copies {
 
   /**
    * A further copy in a store that has none, but for those `except`, made of those that there are, and read back. Resolves
-   * with its store. Throws ArchiveError `out_of_space`, `unavailable` when no store is left.
+   * with its store. Default `where`: the pack's own tier, as a repair. Throws ArchiveError `out_of_space`, `unavailable`
+   * when no store is left, `busy` when a cold one has it and must recall it before it counts.
    */
-  add(pack: Pack, except: ReadonlySet<string>): Promise<string> {
-    return this.#options.facts.during(pack.studyUid, () => this.#add(pack, except))
+  add(pack: Pack, except: ReadonlySet<string>, where?: Where): Promise<string> {
+    return this.#options.facts.during(pack.studyUid, () => this.#add(pack, except, where))
   }
 
-  async #add(pack: Pack, except: ReadonlySet<string>): Promise<string> {
+  async #add(pack: Pack, except: ReadonlySet<string>, where?: Where): Promise<string> {
     const { placement, events, packs, warn } = this.#options
+    const into = where ?? { tier: placement.tiers.of(pack), repair: true }
     const tried = new Set([...except, ...pack.copies.map(({ store }) => store)])
+    let recalling: AwaitsRecall | undefined
     for (;;) {
-      const store = await placement.choose(pack.sizeBytes, tried)
+      const store = await placement.choose(pack.sizeBytes, tried, into).catch((error) => {
+        // It waits for no room: the others may be tried.
+        throw recalling ? new ArchiveError('busy', recalling.message) : error
+      })
       tried.add(store.id)
       try {
         await putAndReadBack(store, pack.key, this.#source(pack))
       } catch (error) {
         if (isStorageError(error, 'aborted')) throw error
+        if (error instanceof AwaitsRecall) recalling = error
         warn('a store did not take a pack', { store: store.id, key: pack.key, reason: (error as Error).message })
         continue
       }
@@ -87,7 +94,7 @@ export class Copies {
 
   #source({ id, sizeBytes, sha256 }: Pack): Source {
     const { packs } = this.#options
-    return { sizeBytes, sha256, open: () => bodyOf(packs.read({ pack: id, offset: 0 }, 0, sizeBytes)) }
+    return { sizeBytes, sha256, open: () => bodyOf(packs.readUncached({ pack: id, offset: 0 }, 0, sizeBytes)) }
   }
 
   async #note(pack: Pack, store: string): Promise<void> {
@@ -130,7 +137,7 @@ export class Copies {
     const copies: { place: string; key: string; sha256: string; verifiedAtMs: number }[] = []
     for (const { store } of pack.copies) {
       if (store === from || copies.length >= copiesMin) continue
-      if ((await this.check(pack, store)) !== 'intact') continue
+      if ((await this.check(pack, store, { recall: true })) !== 'intact') continue
       copies.push({ place: store, key: pack.key, sha256: pack.sha256, verifiedAtMs: facts.nowMs() })
     }
     const { key, sha256, sizeBytes } = pack

@@ -5,6 +5,7 @@ import type { RecordEvents } from '../events/ports.ts'
 import { parsePackKey } from '../packing/keys.ts'
 import type { Stores } from '../stores/ports.ts'
 import type { Copies } from './copies.ts'
+import type { Tiers } from './tiers/tiers.ts'
 
 const PAGE = 100
 const REASONS_MAX = 20
@@ -14,8 +15,7 @@ export interface DrainerOptions {
   stores: Stores
   copies: Copies
   events: RecordEvents
-  /** Stores that must hold each pack afterwards. */
-  copiesWanted: number
+  tiers: Tiers
   warn(message: string, details: object): void
 }
 
@@ -57,14 +57,15 @@ export class Drainer {
 
   /** What it would do: how much, and whether there is somewhere to go. Throws ArchiveError `not_found`, `invalid_request`. */
   async plan(store: string): Promise<{ packs: number; bytes: number; bytesFreeElsewhere: number | null }> {
-    const { stores, catalogue, copiesWanted } = this.#options
+    const { stores, catalogue, tiers } = this.#options
+    const copiesWanted = tiers.copies(tiers.ofStore(store) ?? tiers.first)
     if (!stores.get(store)) throw new ArchiveError('not_found', `no store is called ${store}`)
     const draining = await catalogue.drainingStores()
     const others = stores.all.filter(({ id }) => id !== store && !draining.has(id))
     if (others.length < copiesWanted) {
       throw new ArchiveError(
         'invalid_request',
-        `sealing.copies is ${copiesWanted}, and beside ${store} there are ${others.length} stores to move packs to: add one first`,
+        `${copiesWanted} copies are wanted, and beside ${store} there are ${others.length} stores to move packs to: add one first`,
       )
     }
     const held = (await catalogue.holdings()).find((each) => each.store === store)
@@ -163,14 +164,16 @@ export class Drainer {
   }
 
   async #move(found: Pack, report: DrainReport): Promise<void> {
-    const { copies, catalogue, copiesWanted, warn } = this.#options
+    const { copies, catalogue, tiers, warn } = this.#options
     const { store } = report
+    const tier = tiers.ofStore(store) ?? tiers.first
+    const copiesWanted = tiers.copies(tier)
     try {
       const draining = await catalogue.drainingStores()
       let pack = found
       const elsewhere = () => pack.copies.filter((copy) => !draining.has(copy.store) && copy.store !== store).length
       while (elsewhere() < copiesWanted) {
-        await copies.add(pack, draining)
+        await copies.add(pack, draining, { tier, elsewhere: true })
         pack = (await catalogue.pack(found.id)) as Pack
       }
       await copies.free(pack, store, copiesWanted, `store ${store} is drained`)
@@ -186,14 +189,19 @@ export class Drainer {
 
   /** Objects that a crash left between the catalogue's farewell and the removal, and those that it never knew. */
   async #sweep(report: DrainReport): Promise<void> {
-    const { stores, catalogue, copies, copiesWanted } = this.#options
+    const { stores, catalogue, copies, tiers } = this.#options
     const adapter = stores.get(report.store)?.adapter
     if (!adapter) return
     for await (const { key } of adapter.list({ prefix: 'packs/' })) {
       const pack = parsePackKey(key) && (await catalogue.packByKey(key))
       if (!pack) report.unknown += 1
       else if (!pack.copies.some(({ store }) => store === report.store)) {
-        await copies.free(pack, report.store, copiesWanted, `left behind when store ${report.store} was drained`)
+        await copies.free(
+          pack,
+          report.store,
+          tiers.copiesOf(pack),
+          `left behind when store ${report.store} was drained`,
+        )
       }
     }
   }

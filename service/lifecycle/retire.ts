@@ -11,6 +11,7 @@ import { studyOfMember } from '../landing/tar.ts'
 import type { KeepingFacts } from '../retention/ports.ts'
 import type { Stores } from '../stores/ports.ts'
 import { readBack } from './read-back.ts'
+import type { Tiers } from './tiers/tiers.ts'
 
 /** What could not be read, or retired, is not read again and again. */
 const PAUSE_MS = 10 * 60_000
@@ -25,7 +26,7 @@ export interface RetirerOptions {
   stores: Stores
   events: RecordEvents
   facts: KeepingFacts
-  copiesWanted: number
+  tiers: Pick<Tiers, 'copiesOf'>
   /** How long the landing keeps what is sealed. */
   keepMs: number
   warn(message: string, details: object): void
@@ -152,7 +153,7 @@ export class Retirer {
 
   /** All packs must be elsewhere; the gate is asked for each of them. */
   async #ask(object: DoomedObject, packs: readonly number[], held: boolean): Promise<Permit | undefined> {
-    const { catalogue, copiesWanted, facts } = this.#options
+    const { catalogue, tiers, facts } = this.#options
     let permit: Permit | undefined
     for (const id of packs) {
       const pack = await catalogue.pack(id)
@@ -164,7 +165,7 @@ export class Retirer {
           object,
           copies: copies.map((copy) => ({ ...copy, key: pack.key, sha256: object.sha256 })),
           condemned: [],
-          copiesMin: copiesWanted,
+          copiesMin: tiers.copiesOf(pack),
           held,
           movesHeld: facts.movesHeld,
           nowMs: facts.nowMs(),
@@ -187,7 +188,7 @@ export class Retirer {
   async #copiesNow(pack: Pack): Promise<{ place: string; verifiedAtMs: number }[] | undefined> {
     const there: string[] = []
     for (const { store } of pack.copies) if (await this.#isThere(pack, store)) there.push(store)
-    if (there.length < this.#options.copiesWanted) return undefined
+    if (there.length < this.#options.tiers.copiesOf(pack)) return undefined
     const copies: { place: string; verifiedAtMs: number }[] = []
     for (const store of there) {
       const name = `${store} ${pack.key}`

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CataloguePacks, Pack } from '../catalogue/ports.ts'
 import type { Copies } from './copies.ts'
+import type { Tiers } from './tiers/tiers.ts'
 
 const PAGE = 50
 const REASONS_MAX = 20
@@ -9,8 +10,7 @@ const TICK_MS = 60 * 60_000
 export interface ScrubberOptions {
   catalogue: Pick<CataloguePacks, 'packsToCheck' | 'packsWithFewer' | 'pack'>
   copies: Pick<Copies, 'check' | 'add' | 'disown' | 'free'>
-  /** Stores that must hold each pack. */
-  copiesWanted: number
+  tiers: Pick<Tiers, 'copiesMax' | 'copiesOf'>
   /** Each copy is read again within so long. */
   periodMs: number
   /** What background reading takes of the stores at the most. */
@@ -154,9 +154,9 @@ export class Scrubber {
   }
 
   async #addMissing(report: ScrubReport): Promise<void> {
-    const { catalogue, copiesWanted } = this.#options
+    const { catalogue, tiers } = this.#options
     for (let after = 0; !this.#stopped; ) {
-      const page = await catalogue.packsWithFewer(copiesWanted, { after, limit: PAGE })
+      const page = await catalogue.packsWithFewer(tiers.copiesMax, { after, limit: PAGE })
       for (const pack of page) {
         if (this.#stopped) return
         after = pack.id
@@ -167,8 +167,8 @@ export class Scrubber {
   }
 
   async #complete(found: Pack, report: ScrubReport): Promise<boolean> {
-    const { catalogue, copies, copiesWanted } = this.#options
-    for (let pack = found; pack.copies.length > 0 && pack.copies.length < copiesWanted; ) {
+    const { catalogue, copies, tiers } = this.#options
+    for (let pack = found; pack.copies.length > 0 && pack.copies.length < tiers.copiesOf(pack); ) {
       await copies.add(pack, new Set())
       report.added += 1
       pack = (await catalogue.pack(found.id)) as Pack

@@ -65,7 +65,7 @@ async function site(adapters: readonly StorageAdapter[], { copies = 1, away = ne
     stores,
     events,
     facts: unheld,
-    copiesWanted: copies,
+    tiers: { copiesOf: () => copies },
     keepMs: 0,
     warn,
   })

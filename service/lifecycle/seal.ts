@@ -15,9 +15,6 @@ import type { Stores } from '../stores/ports.ts'
 import type { Placement } from './placement.ts'
 import { putAndReadBack, readBack } from './read-back.ts'
 
-/** Volumes come with thin provisioning; until then there is one. */
-const VOLUME = 'default'
-
 export interface SealerOptions {
   catalogue: Pick<CataloguePacks, 'unsealedCopies' | 'addPack' | 'packByKey'>
   instances: ReadInstances & { isIntact(record: InstanceRecord): Promise<boolean> }
@@ -27,7 +24,9 @@ export interface SealerOptions {
   stores: Stores
   events: RecordEvents
   /** Stores that must hold a pack. */
-  copies: number
+  readonly copies: number
+  /** Default: the volume `default`. */
+  volumeOf?(studyUid: string, records: readonly InstanceRecord[]): Promise<string>
   /** Of metadata.json.gz, which is held in memory; with more a pack becomes several. Default 64 MiB. */
   metadataBytesMax?: number
   /** A pack has other copies than before. */
@@ -113,9 +112,10 @@ export class Sealer {
     const records = [...group].sort(byPlaceInPack)
     const metadata = await heldMetadata(packMetadata(studyUid, records, describe), metadataBytesMax)
     const { sizeBytes, sha256 } = metadata
+    const volume = (await this.#options.volumeOf?.(studyUid, records)) ?? 'default'
     const plan = planPack({
       studyUid,
-      volume: VOLUME,
+      volume,
       retention: null,
       instances: records,
       metadata: { sizeBytes, sha256 },
@@ -129,6 +129,7 @@ export class Sealer {
       sha256: source.sha256,
       sizeBytes: source.sizeBytes,
       sealedAt: new Date().toISOString(),
+      volume,
       copies,
       notIn,
       instances: plan.instances,

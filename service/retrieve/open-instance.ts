@@ -15,6 +15,8 @@ type Read<At> = (at: At, start: number, end: number) => AsyncIterable<Buffer>
 export interface StoredInstancesOptions {
   landing: { read: Read<LandingLocation> }
   packs: { read: Read<PackLocation> }
+  /** A client reads from this pack. */
+  used?(pack: number): void
   /** For all readers together; default 64 MiB. */
   bytesMax?: number
 }
@@ -75,20 +77,28 @@ export class StoredInstances implements OpenInstances, ReadInstances {
   }
 
   readAll(records: Iterable<InstanceRecord> | AsyncIterable<InstanceRecord>): AsyncGenerator<Piece<InstanceRecord>[]> {
-    return this.#ahead.windows(whole(records))
+    return this.#ahead.windows(this.#whole(records))
   }
 
   async *#bytes(record: InstanceRecord, start: number, end: number): AsyncGenerator<Buffer> {
     if (start === end) return
     const { location } = record
+    this.#use(location)
     for await (const pieces of this.#ahead.windows([{ owner: undefined, location, start, end }])) {
       for (const { bytes } of pieces) yield bytes
     }
   }
-}
 
-async function* whole(
-  records: Iterable<InstanceRecord> | AsyncIterable<InstanceRecord>,
-): AsyncGenerator<Stretch<InstanceRecord>> {
-  for await (const owner of records) yield { owner, location: owner.location, start: 0, end: owner.sizeBytes }
+  async *#whole(
+    records: Iterable<InstanceRecord> | AsyncIterable<InstanceRecord>,
+  ): AsyncGenerator<Stretch<InstanceRecord>> {
+    for await (const owner of records) {
+      this.#use(owner.location)
+      yield { owner, location: owner.location, start: 0, end: owner.sizeBytes }
+    }
+  }
+
+  #use(location: Location): void {
+    if (isPacked(location)) this.#options.used?.(location.pack)
+  }
 }

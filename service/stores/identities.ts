@@ -1,7 +1,5 @@
-import { randomUUID } from 'node:crypto'
-import { open, readFile, rename } from 'node:fs/promises'
-import { dirname } from 'node:path'
-import { syncFolder } from '../sync-folder.ts'
+import { readFile } from 'node:fs/promises'
+import { writeDurably } from './write-durably.ts'
 
 /** Which store is behind which name of the configuration, for life: a file in the data folder. */
 export class StoreIdentities {
@@ -39,17 +37,4 @@ export class StoreIdentities {
     this.#writing = this.#writing.then(() => writeDurably(this.#path, text))
     await this.#writing
   }
-}
-
-async function writeDurably(path: string, text: string): Promise<void> {
-  const draft = `${path}.${randomUUID()}`
-  const file = await open(draft, 'wx', 0o640)
-  try {
-    await file.writeFile(text)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(draft, path)
-  await syncFolder(dirname(path))
 }

@@ -13,6 +13,9 @@ import { limit } from '../../storage-adapters/wrap/limit.ts'
 import { metrics, type Observation } from '../../storage-adapters/wrap/metrics.ts'
 import { retry } from '../../storage-adapters/wrap/retry.ts'
 import type { StoreConfig } from '../config/stores.ts'
+import { ArchiveError } from '../errors.ts'
+import { AddedStores } from './added.ts'
+import { adviceFor, Health } from './health.ts'
 import { StoreIdentities } from './identities.ts'
 import type { Store, Stores } from './ports.ts'
 import { WhenOpen } from './when-open.ts'
@@ -23,28 +26,81 @@ const CAPACITY_FRESH_MS = 30_000
 const REQUESTS_MAX = 32
 
 export interface StoresOptions {
+  /** Of the configuration; those that were added while a node ran come from a file of the data folder. */
   configs: readonly StoreConfig[]
   dataDir: string
   archiveId: string
   observe(observation: Observation): void
   warn(message: string, details: object): void
+  /** Default: what the configuration says. Tests put bad stores in their place. */
+  build?(config: StoreConfig, dataDir: string): StorageAdapter
+}
+
+/** Stores that come and go while the node runs. */
+export interface ChangingStores extends Stores {
+  /** Whether the store is in the administrator's configuration, where alone it can be taken out. */
+  isConfigured(id: string): boolean
+  /** `file`, `s3`. */
+  typeOf(id: string): string
+  /** It is there after a restart too. Throws StorageError when it can't be opened, ArchiveError `invalid_request`. */
+  add(config: StoreConfig): Promise<Store>
+  /** What it holds is not looked at. */
+  remove(id: string): Promise<void>
+  close(): Promise<void>
 }
 
 /** The configured stores. One that can't be opened now keeps nobody from starting: `trouble` says so, and it is tried again when it is needed. */
-export async function openStores(options: StoresOptions): Promise<Stores & { close(): Promise<void> }> {
+export async function openStores(options: StoresOptions): Promise<ChangingStores> {
   const identities = await StoreIdentities.open(join(options.dataDir, 'stores.json'))
-  const all = await Promise.all(options.configs.map((config) => openStore(config, identities, options)))
+  const added = await AddedStores.open(join(options.dataDir, 'stores-added.json'))
+  const isConfigured = (id: string): boolean => options.configs.some((config) => config.id === id)
+  const known = (): StoreConfig[] => [...options.configs, ...added.configs.filter(({ id }) => !isConfigured(id))]
+  for (const { id } of added.configs) {
+    if (isConfigured(id))
+      options.warn('a store that was added is in the configuration too, which counts', { store: id })
+  }
+  const opening = known().map((config) => openStore(config, identities, { ...options, configs: known() }))
+  let all: readonly OpenStore[] = await Promise.all(opening)
   return {
-    all,
+    get all() {
+      return all
+    },
     get: (id) => all.find((store) => store.id === id),
+    isConfigured,
+    typeOf: (id) => known().find((config) => config.id === id)?.type ?? '',
+    async add(config) {
+      if (all.some(({ id }) => id === config.id)) {
+        throw new ArchiveError('invalid_request', `there is a store called ${config.id} already`)
+      }
+      const store = await openStore(config, identities, { ...options, configs: [...known(), config] })
+      if (store.error) {
+        await store.adapter.close()
+        throw store.error
+      }
+      await added.add(config)
+      all = [...all, store]
+      return store
+    },
+    async remove(id) {
+      const store = all.find((one) => one.id === id)
+      await added.remove(id)
+      all = all.filter((one) => one !== store)
+      await store?.adapter.close()
+    },
     close: async () => {
       await Promise.all(all.map((store) => store.adapter.close()))
     },
   }
 }
 
-async function openStore(config: StoreConfig, identities: StoreIdentities, options: StoresOptions): Promise<Store> {
-  const inner = build(config, options.dataDir)
+interface OpenStore extends Store {
+  /** Why it could not be opened. */
+  readonly error: Error | undefined
+}
+
+async function openStore(config: StoreConfig, identities: StoreIdentities, options: StoresOptions): Promise<OpenStore> {
+  const inner = (options.build ?? build)(config, options.dataDir)
+  const health = new Health()
   const opened = new WhenOpen(inner, async () => {
     // Later a folder that is missing is a disk that isn't mounted, and must not be made up for.
     if (config.type === 'file' && identities.get(config.id) === undefined) {
@@ -59,7 +115,11 @@ async function openStore(config: StoreConfig, identities: StoreIdentities, optio
     isolated = state === 'closed' ? undefined : reason
     options.warn('the state of a store changed', { store, state, reason })
   }
-  const limited = limit(metrics(opened.adapter, options.observe), { requestsMax: REQUESTS_MAX })
+  const observe = (observation: Observation): void => {
+    health.observe(observation)
+    options.observe(observation)
+  }
+  const limited = limit(metrics(opened.adapter, observe), { requestsMax: REQUESTS_MAX })
   const guarded = circuitBreaker(limited, { probe: () => opened.reopen(), onChange })
   const adapter = retry(guarded)
   await opened.ensure().catch((error: Error) => {
@@ -68,14 +128,31 @@ async function openStore(config: StoreConfig, identities: StoreIdentities, optio
       reason: error.message,
     })
   })
-  const capacity = fresh(CAPACITY_FRESH_MS, async () =>
-    isCapacityAware(adapter) ? adapter.capacity().catch(() => undefined) : undefined,
-  )
+  const capacity = fresh(async () => (isCapacityAware(adapter) ? adapter.capacity().catch(() => undefined) : undefined))
   return {
     id: config.id,
+    tier: config.tier ?? 'online',
+    weight: config.weight ?? 1,
     adapter,
+    get health() {
+      return health.share
+    },
+    get error() {
+      return opened.error
+    },
     get trouble() {
-      return opened.trouble ?? isolated
+      const reason = opened.trouble ?? isolated
+      return reason && `${reason}: ${adviceFor(opened.error)}. It is used again by itself`
+    },
+    get refusal() {
+      const { refused } = health
+      if (!refused) return undefined
+      return refused.code === 'out_of_space'
+        ? 'it is full: add room or another store'
+        : 'it may not be written to: see to the rights, and that it is not mounted read-only'
+    },
+    get takes() {
+      return health.takes
     },
     tryAgain: () => guarded.open().catch(() => undefined),
     capacity,
@@ -84,7 +161,7 @@ async function openStore(config: StoreConfig, identities: StoreIdentities, optio
 
 function build(config: StoreConfig, dataDir: string): StorageAdapter {
   if (config.type === 's3') {
-    const { type: _, ...settings } = config
+    const { type: _, tier: __, weight: ___, ...settings } = config
     const given = Object.entries(settings).filter(([, value]) => value !== undefined)
     return new S3Store(Object.fromEntries(given) as unknown as ConstructorParameters<typeof S3Store>[0])
   }
@@ -143,10 +220,10 @@ function formatTextPath(): string | undefined {
   return undefined
 }
 
-function fresh<T>(forMs: number, ask: () => Promise<T>): () => Promise<T> {
+function fresh<T>(ask: () => Promise<T>): (ageMsMax?: number) => Promise<T> {
   let last: { at: number; answer: Promise<T> } | undefined
-  return () => {
-    if (!last || performance.now() - last.at > forMs) last = { at: performance.now(), answer: ask() }
+  return (ageMsMax = CAPACITY_FRESH_MS) => {
+    if (!last || performance.now() - last.at > ageMsMax) last = { at: performance.now(), answer: ask() }
     return last.answer
   }
 }

@@ -1,19 +1,33 @@
 import type { StorageAdapter } from '../../storage-adapters/contract/adapter.ts'
 
+/** How fast and how expensive a store is; the order is from fast to slow. */
+export const TIERS = ['online', 'nearline', 'cold'] as const
+export type Tier = (typeof TIERS)[number]
+
 /** One place that holds packs, as this node sees it. */
 export interface Store {
   readonly id: string
+  readonly tier: Tier
+  /** How much of the new packs it gets beside others of its tier. */
+  readonly weight: number
+  /** From 0 to 1: how well it has answered lately. */
+  readonly health: number
   /** Opened when it is first used, retried, limited, and cut off while it fails: see open.ts. */
   readonly adapter: StorageAdapter
   /** Why it isn't used now, and what to do; undefined when it works. For an administrator. */
   readonly trouble: string | undefined
+  /** Why it takes nothing new although it can be read; undefined when it does. For an administrator. */
+  readonly refusal: string | undefined
+  /** False while it is not worth while to offer it something, because it refused a moment ago. */
+  readonly takes: boolean
   /** Finds out whether a store in trouble works again, if its time has come. Never rejects; `trouble` tells. */
   tryAgain(): Promise<void>
-  /** Undefined where the store can't tell, or doesn't answer. A reading that is at most half a minute old. */
-  capacity(): Promise<{ bytesTotal: number; bytesFree: number } | undefined>
+  /** Undefined where the store can't tell, or doesn't answer. A reading that is at most so old; default half a minute. */
+  capacity(ageMsMax?: number): Promise<{ bytesTotal: number; bytesFree: number } | undefined>
 }
 
 export interface Stores {
+  /** They come and go while the node runs: ask again. */
   readonly all: readonly Store[]
   get(id: string): Store | undefined
 }

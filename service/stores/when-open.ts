@@ -39,6 +39,11 @@ export class WhenOpen {
     return this.#failed?.error.message ?? 'not opened yet'
   }
 
+  /** What the last attempt to open it has thrown, if it failed. */
+  get error(): Error | undefined {
+    return this.#failed?.error
+  }
+
   /** Throws what opening throws. */
   async ensure(): Promise<void> {
     if (this.#opened) return

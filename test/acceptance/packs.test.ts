@@ -86,7 +86,7 @@ describe(`packs (seed ${random.seed})`, () => {
 
   it('are told of by status and verify', async () => {
     const status = await firnCommand(['status', '--data', firn.dataDir])
-    assert.match(status.stdout, /store disk\s+\d+ packs/)
+    assert.match(status.stdout, /disk\s+online\s+\d+/)
     const file = join(tempDir('verify'), 'firn.json')
     const verify = await firnCommand(['verify', '--data', firn.dataDir, '--json'], {
       env: { FIRN_STORES: JSON.stringify(config.stores) },

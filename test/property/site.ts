@@ -6,6 +6,7 @@ import { configSchema } from '../../service/config/schema.ts'
 import { DataFolder } from '../../service/data-folder.ts'
 import type { Receipt } from '../../service/ingest/ports.ts'
 import { RecordDescriber } from '../../service/retrieve/describe-record.ts'
+import type { StoresOptions } from '../../service/stores/open.ts'
 import { inChunks, SOURCE } from './core.ts'
 
 export interface OpenedSite extends Background {
@@ -18,14 +19,14 @@ const AT_ONCE = { quietSeconds: 0, landingSeconds: 0 }
 
 export async function withSite<T>(
   dataDir: string,
-  { sealing, ...settings }: Record<string, unknown>,
+  { sealing, build, ...settings }: Record<string, unknown> & { build?: StoresOptions['build'] },
   use: (site: OpenedSite) => Promise<T>,
 ): Promise<T> {
   const log = pino({ level: 'silent' })
   const config = configSchema.parse({ dataDir, ...settings, sealing: { ...AT_ONCE, ...(sealing as object) } })
   const folder = await DataFolder.open(dataDir)
   try {
-    const archive = await openArchive(config, folder, log)
+    const archive = await openArchive(config, folder, log, undefined, build)
     const describer = new RecordDescriber(archive.instances, config.limits.headerBytesMax)
     const background = openBackground({ archive, config, describer, lastArrival: () => 0, log })
     try {

@@ -31,6 +31,7 @@ import * as packs from './packs.ts'
 import { isProjected, projectedUpTo } from './projections/index.ts'
 import { KnexRetention } from './retention/index.ts'
 import { type CopyRow, digestPrefix, toRecord } from './rows.ts'
+import { KnexTiers } from './tiers.ts'
 import { Writer } from './writer.ts'
 
 /** The catalogue over SQLite or PostgreSQL: an index of what storage holds, never the truth itself. */
@@ -39,6 +40,7 @@ export class KnexCatalogue
 {
   readonly dialect: Dialect
   readonly retention: KnexRetention
+  readonly tiers: KnexTiers
   readonly #read: Knex
   readonly #writer: Writer
   #epoch = ''
@@ -48,6 +50,7 @@ export class KnexCatalogue
     this.#read = openReader(options)
     this.#writer = new Writer(options)
     this.retention = new KnexRetention(this.#read, this.#writer)
+    this.tiers = new KnexTiers(this.#read, this.#writer)
   }
 
   /** `url`: PostgreSQL; without it SQLite in `dataDir`. */
@@ -218,7 +221,7 @@ export class KnexCatalogue
   }
 
   holdings(): Promise<StoreHolding[]> {
-    return packs.holdings(this.#read)
+    return this.tiers.holdings()
   }
 
   packsIn(store: string, options: { after?: number; limit: number }): Promise<Pack[]> {

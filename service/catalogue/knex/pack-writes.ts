@@ -35,6 +35,7 @@ async function packId(trx: Knex.Transaction, { key, ...pack }: NewPack): Promise
       instance_count: pack.instances.length,
       payload_bytes: pack.instances.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
       sealed_at: pack.sealedAt,
+      volume: pack.volume ?? 'default',
     })
     .returning('id')
   return inserted.id

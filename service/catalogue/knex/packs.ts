@@ -1,11 +1,11 @@
 import type { Knex } from 'knex'
-import type { InstanceRecord, Pack, StoreHolding } from '../ports.ts'
+import type { InstanceRecord, Pack } from '../ports.ts'
 import { conflictingCopies, servedCopies } from './instances.ts'
 import { type CopyRow, digestPrefix, toRecord } from './rows.ts'
 
 const DIGESTS_PER_QUERY = 500
 
-interface PackRow {
+export interface PackRow {
   id: number
   study_uid: string
   key: string
@@ -14,6 +14,7 @@ interface PackRow {
   instance_count: number
   payload_bytes: number
   sealed_at: string
+  volume: string
 }
 
 /** See CataloguePacks.unsealedStudies. Goes from one study to the next by the index, however many instances each has. */
@@ -73,7 +74,7 @@ export async function pack(knex: Knex, which: { id: number } | { key: string }):
   return found
 }
 
-async function withCopies(knex: Knex, rows: readonly PackRow[]): Promise<Pack[]> {
+export async function withCopies(knex: Knex, rows: readonly PackRow[]): Promise<Pack[]> {
   const ids = rows.map(({ id }) => id)
   const copies = await knex('pack_copies').whereIn('pack', ids).orderBy('store')
   return rows.map((row) => ({
@@ -85,24 +86,10 @@ async function withCopies(knex: Knex, rows: readonly PackRow[]): Promise<Pack[]>
     instanceCount: row.instance_count,
     payloadBytes: row.payload_bytes,
     sealedAt: row.sealed_at,
+    volume: row.volume,
     copies: copies
       .filter(({ pack }) => pack === row.id)
       .map(({ store, verified_at }) => ({ store, verifiedAt: verified_at })),
-  }))
-}
-
-export async function holdings(knex: Knex): Promise<StoreHolding[]> {
-  const rows = await knex('pack_copies')
-    .join('packs', 'packs.id', 'pack_copies.pack')
-    .groupBy('store')
-    .orderBy('store')
-    .select('store')
-    .count({ packs: '*' })
-    .sum({ bytes: 'size_bytes' })
-  return (rows as { store: string; packs: unknown; bytes: unknown }[]).map(({ store, packs, bytes }) => ({
-    store,
-    packs: Number(packs),
-    bytes: Number(bytes),
   }))
 }
 

@@ -6,6 +6,7 @@ import type { DatabaseOptions } from './connect.ts'
 import type { Projected } from './projections/index.ts'
 import { instanceRows } from './rows.ts'
 import { Thread } from './thread.ts'
+import type { TierChange } from './tier-writes.ts'
 import { DESTROYED } from './tombstones.ts'
 import type { Rows } from './writes.ts'
 
@@ -82,6 +83,10 @@ export class Writer {
 
   async segmentRemoved(segment: number): Promise<void> {
     await this.#write('segmentRemoved', segment)
+  }
+
+  async tiers(change: TierChange): Promise<void> {
+    await this.#write('tiers', change)
   }
 
   async project(projected: Projected): Promise<void> {

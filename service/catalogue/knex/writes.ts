@@ -10,6 +10,7 @@ import { type Projected, project, projectedTables } from './projections/index.ts
 import { forgetDoomed } from './retention/forget.ts'
 import { markEvaluated } from './retention/studies.ts'
 import type { InstanceRows } from './rows.ts'
+import { changeTiers, type TierChange } from './tier-writes.ts'
 import { destroyedAmong } from './tombstones.ts'
 
 /** Tables that a rebuild fills again from storage, those that refer to others first. */
@@ -84,6 +85,10 @@ export class Rows {
 
   segmentRemoved(segment: number): Promise<void> {
     return segmentRemoved(this.#write, segment)
+  }
+
+  tiers(change: TierChange): Promise<void> {
+    return changeTiers(this.#write, change)
   }
 
   project(projected: Projected): Promise<void> {

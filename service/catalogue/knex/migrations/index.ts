@@ -3,6 +3,7 @@ import * as initial from './0001-initial.ts'
 import * as packs from './0002-packs.ts'
 import * as projections from './0003-projections.ts'
 import * as retention from './0003-retention.ts'
+import * as tiers from './0004-tiers.ts'
 
 /** In order, never changed once released: a later change is a further migration. */
 const ALL: readonly { name: string; migration: Knex.Migration }[] = [
@@ -10,6 +11,7 @@ const ALL: readonly { name: string; migration: Knex.Migration }[] = [
   { name: '0002-packs', migration: packs },
   { name: '0003-projections', migration: projections },
   { name: '0003-retention', migration: retention },
+  { name: '0004-tiers', migration: tiers },
 ]
 
 export const migrations: Knex.MigrationSource<(typeof ALL)[number]> = {

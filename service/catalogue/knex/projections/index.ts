@@ -3,11 +3,12 @@ import type { Event } from '../../../events/event.ts'
 import { known } from '../../../events/kinds.ts'
 import { dispositions } from './dispositions.ts'
 import { holds } from './holds.ts'
+import { pins } from './pins.ts'
 import type { Projection } from './projection.ts'
 import { retention } from './retention.ts'
 
 /** One file for each subject. */
-const PROJECTIONS: readonly Projection[] = [retention, holds, dispositions]
+const PROJECTIONS: readonly Projection[] = [retention, holds, dispositions, pins]
 
 const CURSORS = 'projection_cursors'
 
