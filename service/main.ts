@@ -10,6 +10,8 @@ import { DataFolder } from './data-folder.ts'
 import { createDimseServer, type Listener } from './dimse/index.ts'
 import type { ApiContext } from './http/api-routes.ts'
 import { App } from './http/app.ts'
+import type { Imports } from './import/imports.ts'
+import { openImports } from './imports.ts'
 import { Metrics } from './metrics.ts'
 import { BulkReader } from './retrieve/bulk.ts'
 import { RecordDescriber } from './retrieve/describe-record.ts'
@@ -38,6 +40,7 @@ export class Node {
   #metadata: MetadataStore | undefined
   #describer: RecordDescriber | undefined
   #background: Background | undefined
+  #imports: Imports | undefined
   #lastArrival = 0
   #dimse: Listener | undefined
   #addresses: NodeAddresses | undefined
@@ -97,13 +100,20 @@ export class Node {
     if (config.sealing.enabled) sealing.start()
     if (config.scrub.enabled) scrubber.start()
     void drainer.resume()
+    void this.#imports?.resume()
   }
 
   /** What takes longer is broken off, as a crash would break it off, which harms nothing. */
   async #stopBackground(): Promise<void> {
     if (!this.#background) return
     const { sealing, sealer, drainer, scrubber } = this.#background
-    const stopped = Promise.all([sealing.stop(), sealer.idle(), drainer.stop(), scrubber.stop()])
+    const stopped = Promise.all([
+      sealing.stop(),
+      sealer.idle(),
+      drainer.stop(),
+      scrubber.stop(),
+      this.#imports?.close(),
+    ])
     await Promise.race([stopped, sleep(STOP_DEADLINE_MS, undefined, { ref: false })])
   }
 
@@ -180,12 +190,20 @@ export class Node {
       log: this.#log,
     })
     this.#background = background
+    const receive = this.#metrics.counted(receiver, ({ studyUid }) => {
+      this.#lastArrival = Date.now()
+      metadata.changed(studyUid)
+    })
+    const { imports, catalogue: throughImports } = openImports({
+      archive,
+      config: this.#config,
+      receive,
+      log: this.#log,
+    })
+    this.#imports = imports
     return {
-      receive: this.#metrics.counted(receiver, ({ studyUid }) => {
-        this.#lastArrival = Date.now()
-        metadata.changed(studyUid)
-      }),
-      catalogue,
+      receive,
+      catalogue: throughImports,
       instances,
       metadata,
       bulk: new BulkReader(instances, limits.headerBytesMax),
@@ -196,6 +214,7 @@ export class Node {
       seal: (studyUid) => background.sealer.seal(studyUid),
       drainer: background.drainer,
       scrubber: background.scrubber,
+      imports,
       log: this.#log,
       version: VERSION,
       status: async () => {

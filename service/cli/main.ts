@@ -3,6 +3,7 @@ import { VERSION } from '../version.ts'
 import { addConfigVerbs } from './config.ts'
 import { addEventVerbs } from './events.ts'
 import { EXIT, Failure } from './exit.ts'
+import { addImportVerbs } from './import.ts'
 import { addOfflineVerbs } from './offline.ts'
 import { addStart } from './start.ts'
 import { addStatusVerbs } from './status.ts'
@@ -26,6 +27,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     addStart,
     addStatusVerbs,
     addStoreVerbs,
+    addImportVerbs,
     addConfigVerbs,
     addTokenVerbs,
     addOfflineVerbs,

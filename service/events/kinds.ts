@@ -48,6 +48,20 @@ export const KINDS = {
   'store.drained': z.object({ packs: count, bytes: count }),
   'store.alarm': z.object({ alarm: name, detail: text, raised: z.boolean() }),
 
+  /** Subject: import. `source` is its type; `verify` the share of instances that are read twice. */
+  'import.started': z.object({ source: name, listOnly: z.boolean(), again: z.boolean(), verify: name }),
+  /** `instances` is what the source lists of the studies that were taken, `here` how many of those this site has. */
+  'import.finished': z.object({
+    state: name,
+    studies: count,
+    done: count,
+    failed: count,
+    instances: count,
+    here: count,
+    bytes: count,
+    findings: count,
+  }),
+
   /** Subject: hold, and study or patient. */
   'hold.placed': z.object({ case: name, reason: text, holder: name, query: json.optional() }),
   /** `approvedBy` is the second person. */

@@ -6,6 +6,7 @@ import type { Scrubber } from '../lifecycle/scrub.ts'
 import type { Sealed } from '../lifecycle/seal.ts'
 import type { Stores } from '../stores/ports.ts'
 import type { DicomWebContext } from './context.ts'
+import type { ImportUseCases } from './import-routes.ts'
 
 /** What the API needs beside the archive itself. */
 export interface ApiContext extends DicomWebContext {
@@ -17,6 +18,7 @@ export interface ApiContext extends DicomWebContext {
   seal(studyUid: string): Promise<Sealed>
   drainer: Pick<Drainer, 'plan' | 'start' | 'cancel' | 'report'>
   scrubber: Pick<Scrubber, 'now' | 'report'>
+  imports: ImportUseCases
 }
 
 export const uid = z.string().max(64)

@@ -23,6 +23,7 @@ import type {
 } from '../ports.ts'
 import { type DatabaseOptions, type Dialect, dialectOf, migrate, openReader } from './connect.ts'
 import { find } from './find.ts'
+import { KnexImports } from './imports.ts'
 import { conflictingCopies, instances, servedCopies } from './instances.ts'
 import { keyFor } from './keys.ts'
 import * as packs from './packs.ts'
@@ -32,6 +33,7 @@ import { Writer } from './writer.ts'
 /** The catalogue over SQLite or PostgreSQL: an index of what storage holds, never the truth itself. */
 export class KnexCatalogue implements CatalogueReader, CatalogueWriter, CatalogueJournal, CataloguePacks {
   readonly dialect: Dialect
+  readonly imports: KnexImports
   readonly #read: Knex
   readonly #writer: Writer
   #epoch = ''
@@ -40,6 +42,7 @@ export class KnexCatalogue implements CatalogueReader, CatalogueWriter, Catalogu
     this.dialect = dialectOf(options)
     this.#read = openReader(options)
     this.#writer = new Writer(options)
+    this.imports = new KnexImports(this.#read, (write) => this.#writer.writeImport(write))
   }
 
   /** `url`: PostgreSQL; without it SQLite in `dataDir`. */
@@ -201,6 +204,10 @@ export class KnexCatalogue implements CatalogueReader, CatalogueWriter, Catalogu
 
   packsIn(store: string, options: { after?: number; limit: number }): Promise<Pack[]> {
     return packs.packsIn(this.#read, store, options)
+  }
+
+  packsByKey(afterKey: string, limit: number): Promise<Pack[]> {
+    return packs.packsByKey(this.#read, afterKey, limit)
   }
 
   packsToCheck(verifiedBefore: string, limit: number): Promise<{ pack: Pack; store: string }[]> {

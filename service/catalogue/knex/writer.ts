@@ -2,6 +2,7 @@ import { ArchiveError } from '../../errors.ts'
 import type { LandingLocation, NewInstance, NewPack, RecordOutcome } from '../ports.ts'
 import { Batches, type Waiting } from './batches.ts'
 import type { DatabaseOptions } from './connect.ts'
+import type { ImportWrite } from './import-writes.ts'
 import { instanceRows } from './rows.ts'
 import { Thread } from './thread.ts'
 import type { Rows } from './writes.ts'
@@ -79,6 +80,10 @@ export class Writer {
 
   async segmentRemoved(segment: number): Promise<void> {
     await this.#write('segmentRemoved', segment)
+  }
+
+  async writeImport(write: ImportWrite): Promise<void> {
+    await this.#write('writeImport', write)
   }
 
   async setMeta(key: string, value: string): Promise<void> {

@@ -3,6 +3,7 @@ import type { Knex } from 'knex'
 import type { NewPack, RecordOutcome } from '../ports.ts'
 import { commit } from './commit.ts'
 import { type DatabaseOptions, openReader, openWriter } from './connect.ts'
+import { type ImportWrite, writeImport } from './import-writes.ts'
 import { KeptIds } from './kept-ids.ts'
 import { addPack, dropCopy, durably, retireSegment, segmentRemoved } from './pack-writes.ts'
 import type { InstanceRows } from './rows.ts'
@@ -76,6 +77,10 @@ export class Rows {
 
   segmentRemoved(segment: number): Promise<void> {
     return segmentRemoved(this.#write, segment)
+  }
+
+  writeImport(write: ImportWrite): Promise<void> {
+    return writeImport(this.#write, write)
   }
 
   async setMeta({ key, value }: { key: string; value: string }): Promise<void> {
