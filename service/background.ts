@@ -1,9 +1,12 @@
+import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { Archive } from './archive.ts'
 import type { ScrubConfig, SealingConfig } from './config/stores.ts'
 import { Copies } from './lifecycle/copies.ts'
 import { Drainer } from './lifecycle/drain.ts'
 import { Placement } from './lifecycle/placement.ts'
+import { Reconciler } from './lifecycle/reconcile.ts'
+import { ReportFile } from './lifecycle/report-file.ts'
 import { Retirer } from './lifecycle/retire.ts'
 import { Scrubber } from './lifecycle/scrub.ts'
 import { Sealer } from './lifecycle/seal.ts'
@@ -15,11 +18,12 @@ export interface Background {
   sealing: Sealing
   drainer: Drainer
   scrubber: Scrubber
+  reconciler: Reconciler
 }
 
 export interface BackgroundOptions {
   archive: Archive
-  config: { sealing: SealingConfig; scrub: ScrubConfig }
+  config: { dataDir: string; sealing: SealingConfig; scrub: ScrubConfig }
   describer: RecordDescriber
   lastArrival(): number
   log: Logger
@@ -71,5 +75,15 @@ export function openBackground({ archive, config, describer, lastArrival, log }:
     bytesPerSecond: config.scrub.bytesPerSecond,
     warn,
   })
-  return { sealer, sealing, drainer, scrubber }
+  const reconciler = new Reconciler({
+    catalogue,
+    stores,
+    copies,
+    events,
+    copiesWanted,
+    repair: () => scrubber.due(),
+    findings: new ReportFile(join(config.dataDir, 'reports', 'reconcile.jsonl')),
+    warn,
+  })
+  return { sealer, sealing, drainer, scrubber, reconciler }
 }

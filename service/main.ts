@@ -106,12 +106,13 @@ export class Node {
   /** What takes longer is broken off, as a crash would break it off, which harms nothing. */
   async #stopBackground(): Promise<void> {
     if (!this.#background) return
-    const { sealing, sealer, drainer, scrubber } = this.#background
+    const { sealing, sealer, drainer, scrubber, reconciler } = this.#background
     const stopped = Promise.all([
       sealing.stop(),
       sealer.idle(),
       drainer.stop(),
       scrubber.stop(),
+      reconciler.stop(),
       this.#imports?.close(),
     ])
     await Promise.race([stopped, sleep(STOP_DEADLINE_MS, undefined, { ref: false })])
@@ -214,6 +215,7 @@ export class Node {
       seal: (studyUid) => background.sealer.seal(studyUid),
       drainer: background.drainer,
       scrubber: background.scrubber,
+      reconciler: background.reconciler,
       imports,
       log: this.#log,
       version: VERSION,

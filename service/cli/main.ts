@@ -5,6 +5,7 @@ import { addEventVerbs } from './events.ts'
 import { EXIT, Failure } from './exit.ts'
 import { addImportVerbs } from './import.ts'
 import { addOfflineVerbs } from './offline.ts'
+import { addReconcileVerb } from './reconcile.ts'
 import { addStart } from './start.ts'
 import { addStatusVerbs } from './status.ts'
 import { addStoreVerbs } from './stores.ts'
@@ -28,6 +29,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     addStatusVerbs,
     addStoreVerbs,
     addImportVerbs,
+    addReconcileVerb,
     addConfigVerbs,
     addTokenVerbs,
     addOfflineVerbs,

@@ -45,7 +45,17 @@ export const KINDS = {
   'landing.freed': z.object({ segment: count, instances: count, permit: name, packs: list }),
 
   'store.added': z.object({ adapter: name, tier: name, capabilities: json.optional() }),
-  'store.drained': z.object({ packs: count, bytes: count }),
+  /** `report` is the digest of the list of what was moved, with `packs` lines or more. */
+  'store.drained': z.object({ packs: count, bytes: count, report: sha256.optional() }),
+  /** All stores were compared with the catalogue; `findings` by kind. */
+  'store.reconciled': z.object({
+    apply: z.boolean(),
+    objects: count,
+    packs: count,
+    copies: count,
+    applied: count,
+    findings: z.record(name, count),
+  }),
   'store.alarm': z.object({ alarm: name, detail: text, raised: z.boolean() }),
 
   /** Subject: import. `source` is its type; `verify` the share of instances that are read twice. */

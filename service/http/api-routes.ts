@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { CataloguePacks } from '../catalogue/ports.ts'
 import type { Role } from '../config/tokens.ts'
 import type { Drainer } from '../lifecycle/drain.ts'
+import type { Reconciler } from '../lifecycle/reconcile.ts'
 import type { Scrubber } from '../lifecycle/scrub.ts'
 import type { Sealed } from '../lifecycle/seal.ts'
 import type { Stores } from '../stores/ports.ts'
@@ -19,6 +20,7 @@ export interface ApiContext extends DicomWebContext {
   drainer: Pick<Drainer, 'plan' | 'start' | 'cancel' | 'report'>
   scrubber: Pick<Scrubber, 'now' | 'report'>
   imports: ImportUseCases
+  reconciler: Pick<Reconciler, 'start' | 'report' | 'findings'>
 }
 
 export const uid = z.string().max(64)

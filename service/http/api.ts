@@ -15,6 +15,7 @@ import {
 } from './api-routes.ts'
 import { only } from './auth.ts'
 import { IMPORT_ROUTES } from './import-routes.ts'
+import { RECONCILE_ROUTES } from './reconcile-routes.ts'
 import { sendText } from './send.ts'
 import { STORE_ROUTES } from './store-routes.ts'
 import { sendInstance } from './wado.ts'
@@ -51,6 +52,7 @@ const changeSchema = z.object({
 const ROUTES = [
   ...STORE_ROUTES,
   ...IMPORT_ROUTES,
+  ...RECONCILE_ROUTES,
   route({
     path: '/status',
     summary: 'The state of this node and what the archive holds',
