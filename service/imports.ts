@@ -1,7 +1,9 @@
 import type { Logger } from 'pino'
 import type { Archive } from './archive.ts'
-import type { ImportConfig } from './config/imports.ts'
+import type { DicomwebImportConfig, ImportConfig } from './config/imports.ts'
 import type { Config } from './config/schema.ts'
+import { ArchiveError } from './errors.ts'
+import { DicomwebSource } from './http/import-source.ts'
 import { FolderSource } from './import/folder.ts'
 import { type ImportDefinition, Imports } from './import/imports.ts'
 import { parseWindow } from './import/pace.ts'
@@ -53,5 +55,18 @@ function sourceOf(
   { limits }: OpenImportsOptions['config'],
 ): ImportSource {
   if (one.type === 'folder') return new FolderSource({ ...one, headerBytesMax: limits.headerBytesMax, files })
+  if (one.type === 'dicomweb') return new DicomwebSource({ ...one, headers: headersOf(one) })
   throw new Error(`no source of type ${one.type}`)
+}
+
+function headersOf({ headers, tokenVariable }: DicomwebImportConfig): Record<string, string> {
+  const named = Object.entries(headers ?? {}).map(([name, variable]) => [name, valueOf(variable)])
+  const token = tokenVariable === undefined ? {} : { authorization: `Bearer ${valueOf(tokenVariable)}` }
+  return { ...Object.fromEntries(named), ...token }
+}
+
+function valueOf(variable: string): string {
+  const value = process.env[variable]
+  if (value !== undefined && value !== '') return value
+  throw new ArchiveError('invalid_request', `the environment variable ${variable} is not set where the node runs`)
 }

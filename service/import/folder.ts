@@ -5,7 +5,8 @@ import { admit } from '../dicom/part10.ts'
 import { readHeader } from '../dicom/read-header.ts'
 import type { InstanceIdentifiers } from '../dicom/types.ts'
 import { ArchiveError, isArchiveError } from '../errors.ts'
-import type { Finding, FoundFile, FoundStudy, ImportSource, ListedPage, SourceInstance } from './ports.ts'
+import { digestOf } from './digest-of.ts'
+import type { Finding, FoundFile, FoundStudy, ImportSource, ListedPage, Slow, SourceInstance } from './ports.ts'
 import { type Met, walk } from './walk.ts'
 
 const FILES_PER_PAGE = 200
@@ -67,7 +68,7 @@ export class FolderSource implements ImportSource {
         file = await open(join(this.#options.folder, path), 'r')
       } catch (error) {
         await this.#assertThere()
-        yield { name: path, body: nothing(), unreadable: (error as Error).message }
+        yield { name: path, unreadable: (error as Error).message }
         continue
       }
       try {
@@ -78,10 +79,10 @@ export class FolderSource implements ImportSource {
     }
   }
 
-  async *again({ name }: InstanceIdentifiers & { name: string }): AsyncGenerator<Buffer> {
+  async again({ name }: InstanceIdentifiers & { name: string }, { slowed }: { slowed: Slow }): Promise<string> {
     const file = await open(join(this.#options.folder, name), 'r')
     try {
-      yield* chunks(file)
+      return await digestOf(slowed(chunks(file)))
     } finally {
       await file.close()
     }
@@ -146,8 +147,6 @@ export class FolderSource implements ImportSource {
     }
   }
 }
-
-async function* nothing(): AsyncGenerator<Buffer> {}
 
 /** What is there of `start` to `end`, or to the file's end. */
 async function* chunks(file: FileHandle, start = 0, end = Number.POSITIVE_INFINITY): AsyncGenerator<Buffer> {

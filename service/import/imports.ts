@@ -145,6 +145,7 @@ export class Imports {
     const before = await records.get(name)
     const goesOn = before !== undefined && (before.state === 'stopped' || before.state === 'running')
     const share = verify ?? definition.verify
+    const source = this.#source(definition)
     await records.begin({ name, listOnly, verify: share, relist: !goesOn || again, again })
     await events.append({
       kind: 'import.started',
@@ -152,7 +153,7 @@ export class Imports {
       subject: { import: name },
       data: { source: definition.type, listOnly, again, verify: String(share) },
     })
-    this.#run(definition, listOnly, share)
+    this.#run(definition, source, listOnly, share)
     return this.status(name)
   }
 
@@ -169,8 +170,13 @@ export class Imports {
   async resume(): Promise<void> {
     for (const definition of this.#options.definitions) {
       const record = await this.#options.records.get(definition.name)
-      if (record?.state === 'running' && !this.#running.has(definition.name)) {
-        this.#run(definition, record.listOnly, record.verify)
+      if (record?.state !== 'running' || this.#running.has(definition.name)) continue
+      try {
+        this.#run(definition, this.#source(definition), record.listOnly, record.verify)
+      } catch (error) {
+        const reason = (error as Error).message
+        this.#broken.set(definition.name, reason)
+        this.#options.warn('an import could not be gone on with', { import: definition.name, reason })
       }
     }
   }
@@ -202,11 +208,14 @@ export class Imports {
     )
   }
 
-  #run(definition: ImportDefinition, listOnly: boolean, verify: number): void {
+  #source(definition: ImportDefinition): ImportSource {
+    return definition.source((studyUid) => this.#options.records.files(definition.name, studyUid))
+  }
+
+  #run(definition: ImportDefinition, source: ImportSource, listOnly: boolean, verify: number): void {
     if (this.#closing) return
     const { name, parallel, readThroughMs } = definition
     const { records, receive, catalogue, isIntact, warn } = this.#options
-    const source = definition.source((studyUid) => records.files(name, studyUid))
     const pace = new Pace(definition)
     const run = new ImportRun({ name, source, records, receive, catalogue, isIntact, pace, parallel, warn }, verify)
     this.#broken.delete(name)

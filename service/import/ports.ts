@@ -1,4 +1,5 @@
 import type { DicomJson, InstanceIdentifiers } from '../dicom/types.ts'
+import type { Receipt } from '../ingest/ports.ts'
 
 /** A study as the source lists it. */
 export interface FoundStudy {
@@ -55,14 +56,22 @@ export interface ListedPage {
   cursor: string
 }
 
-/** One instance as the source gives it: a Part 10 file. `body` is read to its end or left before the next is asked for. */
-export interface SourceInstance {
+/** One instance as the source gives it, or why it could not; then the others come all the same. */
+export type SourceInstance = {
   /** For people: path or SOP Instance UID. */
   name: string
-  body: AsyncIterable<Buffer>
-  /** The source could not give it; the others come all the same. */
-  unreadable?: string
-}
+} & (
+  | {
+      /** A Part 10 file, to be read to its end or left before the next instance is asked for. */
+      body: AsyncIterable<Buffer>
+    }
+  /** The source has sent it to Firn by itself, and this became of it. */
+  | { receipt: Receipt }
+  | { unreadable: string }
+)
+
+/** Holds a source's bytes back as the pace demands. */
+export type Slow = (body: AsyncIterable<Buffer>) => AsyncIterable<Buffer>
 
 /**
  * An old archive. Everything streams; errors are ArchiveError, `unavailable` where the source should be asked again later.
@@ -76,8 +85,11 @@ export interface ImportSource {
   /** SOP Instance UIDs of all instances that the source says belong to the study. */
   contents(studyUid: string, signal: AbortSignal): Promise<ReadonlySet<string>>
   fetch(studyUid: string, signal: AbortSignal): AsyncIterable<SourceInstance>
-  /** The bytes of one instance once more, `name` as `fetch` gave it. */
-  again(instance: InstanceIdentifiers & { name: string }, signal: AbortSignal): AsyncIterable<Buffer>
+  /** SHA-256 of one instance that is read once more, `name` as `fetch` gave it; undefined where it doesn't come. */
+  again(
+    instance: InstanceIdentifiers & { name: string },
+    how: { slowed: Slow; signal: AbortSignal },
+  ): Promise<string | undefined>
   /** Studies with this UID or this Patient ID, asked now; absent where only the listing can tell. */
   find?(keys: { studyUid?: string; patientId?: string }, signal: AbortSignal): Promise<FoundStudy[]>
 }

@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto'
 import type { CatalogueJournal, CatalogueWriter, InstanceRecord } from '../catalogue/ports.ts'
 import type { InstanceIdentifiers } from '../dicom/types.ts'
 import { ArchiveError, isArchiveError } from '../errors.ts'
 import type { Receipt, Receive } from '../ingest/ports.ts'
-import type { Finding, FindingKind, ImportSource, SourceInstance, StudyResult } from './ports.ts'
+import type { Finding, FindingKind, ImportSource, Slow, SourceInstance, StudyResult } from './ports.ts'
 import { NO_RESULT } from './ports.ts'
 
 /** Findings of one study that are kept; a study where nothing works has as many as instances. */
@@ -25,7 +24,7 @@ export interface HowToImport {
   /** The share of instances that are read twice: 0 to 1. */
   verify: number
   /** Holds the source's bytes back as the pace demands. */
-  slowed(body: AsyncIterable<Buffer>): AsyncIterable<Buffer>
+  slowed: Slow
   /** Told how many more bytes and instances have come. */
   progress(bytes: number, instances: number): void
   signal: AbortSignal
@@ -80,9 +79,9 @@ class StudyImport {
   }
 
   async #take(instance: SourceInstance): Promise<void> {
-    if (instance.unreadable !== undefined) return this.#find('unreadable', instance.name, instance.unreadable)
+    if ('unreadable' in instance) return this.#find('unreadable', instance.name, instance.unreadable)
     try {
-      const receipt = await this.#receive(instance)
+      const receipt = 'receipt' in instance ? instance.receipt : await this.#receive(instance.body)
       this.#given.add(receipt.sopInstanceUid)
       this.#count(receipt)
       this.#how.progress(receipt.sizeBytes, 1)
@@ -96,7 +95,7 @@ class StudyImport {
     }
   }
 
-  #receive({ body }: SourceInstance): Promise<Receipt> {
+  #receive(body: AsyncIterable<Buffer>): Promise<Receipt> {
     const { name, source, receive } = this.#options
     return receive.receive({
       body: this.#how.slowed(body),
@@ -140,19 +139,18 @@ class StudyImport {
   async #readAgain(taken: Taken): Promise<void> {
     const { source, catalogue, isIntact } = this.#options
     const { signal, slowed } = this.#how
-    const hash = createHash('sha256')
+    let second: string | undefined
     try {
-      for await (const chunk of slowed(source.again(taken, signal))) hash.update(chunk)
+      second = await source.again(taken, { slowed, signal })
     } catch (error) {
       signal.throwIfAborted()
       const { message } = error as Error
       throw new ArchiveError('unavailable', `${taken.name} could not be read a second time: ${message}`)
     }
     this.result.verified += 1
-    const second = hash.digest('hex')
     const stored = await catalogue.byDigest(taken.sha256)
     if (second !== taken.sha256) {
-      this.#differs(taken, `read twice from the source: first ${taken.sha256}, then ${second}`)
+      this.#differs(taken, `read twice from the source: first ${taken.sha256}, then ${second ?? 'nothing'}`)
     } else if (!stored || !(await isIntact(stored))) {
       this.#differs(taken, `read back from here, it does not have its digest ${taken.sha256}`)
     }

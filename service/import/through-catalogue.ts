@@ -10,7 +10,6 @@ import type {
   Query,
   QueryLevel,
 } from '../catalogue/ports.ts'
-import { PATIENT_TAGS, STUDY_TAGS } from '../dicom/levels.ts'
 import type { DicomJson, Tag } from '../dicom/types.ts'
 import { ArchiveError } from '../errors.ts'
 import { matches } from './match.ts'
@@ -19,15 +18,6 @@ import type { ReadThrough } from './through.ts'
 
 const STUDY_UID = '0020000D'
 const PATIENT_ID = '00100020'
-/** What is given on of what a source says; not, for one, where the source says the study is to be had. */
-const GIVEN_ON: ReadonlySet<Tag> = new Set([
-  ...PATIENT_TAGS,
-  ...STUDY_TAGS,
-  '00080061',
-  '00080062',
-  '00201206',
-  '00201208',
-])
 /** Studies of one request that are brought before it is answered. */
 const STUDIES_MAX = 100
 
@@ -160,7 +150,7 @@ function exactly(match: readonly MatchKey[], tag: Tag): string[] {
 }
 
 function answerOf({ studyUid, attributes, instances }: FoundStudy): DicomJson {
-  const all: DicomJson = Object.fromEntries(Object.entries(attributes).filter(([tag]) => GIVEN_ON.has(tag)))
+  const all: DicomJson = { ...attributes }
   all['00080005'] = { vr: 'CS', Value: ['ISO_IR 192'] }
   // PS3.3 C.4.23: it has to be fetched from a slower place first.
   all['00080056'] = { vr: 'CS', Value: ['NEARLINE'] }
