@@ -195,16 +195,12 @@ export class Node {
       this.#lastArrival = Date.now()
       metadata.changed(studyUid)
     })
-    const { imports, catalogue: throughImports } = openImports({
-      archive,
-      config: this.#config,
-      receive,
-      log: this.#log,
-    })
+    const opened = openImports({ archive, config: this.#config, receive, log: this.#log })
+    const { imports } = opened
     this.#imports = imports
     return {
-      receive,
-      catalogue: throughImports,
+      receive: opened.receive,
+      catalogue: opened.catalogue,
       instances,
       metadata,
       bulk: new BulkReader(instances, limits.headerBytesMax),

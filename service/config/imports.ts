@@ -32,7 +32,7 @@ const common = {
 const folderImport = z.strictObject({
   ...common,
   type: z.literal('folder'),
-  folder: z.string().min(1).describe('a tree of DICOM files, however named'),
+  folder: z.string().min(1).describe('a tree of DICOM files, however named; relative to the data folder'),
 })
 
 const dicomwebImport = z.strictObject({

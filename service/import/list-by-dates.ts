@@ -7,19 +7,20 @@ const DAY_MS = 24 * 3_600_000
 export interface ListByDatesOptions {
   /** Studies of a range of dates, `YYYYMMDD-YYYYMMDD`, of all where there is none, beginning at `offset`. */
   ask(dates: string | undefined, offset: number): Promise<WindowAnswer<FoundStudy>>
+  /** All studies in one answer, where the protocol knows no offset. */
+  all?(): AsyncIterable<FoundStudy>
 }
 
+const STUDIES_PER_PAGE = 200
+
 /**
- * All studies of an archive that answers queries: by their dates, the newest first, then all once more page by page for those
- * that have no date. The cursor is the day that comes next, or how far the second round is.
+ * All studies of an archive that answers queries: by their dates, the newest first, then all once more for those that have no
+ * date. The cursor is the day that comes next, or how far the second round is.
  */
-export async function* listByDates(
-  cursor: string | undefined,
-  { ask }: ListByDatesOptions,
-): AsyncGenerator<ListedPage> {
+export async function* listByDates(cursor: string | undefined, options: ListByDatesOptions): AsyncGenerator<ListedPage> {
   if (!cursor?.startsWith(REST)) {
     const windows = dateWindows({
-      ask: (from, to, offset) => ask(`${from}-${to}`, offset),
+      ask: (from, to, offset) => options.ask(`${from}-${to}`, offset),
       uidOf: (study: FoundStudy) => study.studyUid,
       // The source's clock may be a day ahead.
       until: cursor ?? textOf(Date.now() + DAY_MS),
@@ -29,7 +30,19 @@ export async function* listByDates(
       yield { studies, findings, cursor: next === '' ? `${REST}0` : next }
     }
   }
-  yield* rest(cursor?.startsWith(REST) ? Number(cursor.slice(REST.length)) : 0, ask)
+  if (options.all) yield* inPages(options.all())
+  else yield* rest(cursor?.startsWith(REST) ? Number(cursor.slice(REST.length)) : 0, options.ask)
+}
+
+async function* inPages(all: AsyncIterable<FoundStudy>): AsyncGenerator<ListedPage> {
+  let studies: FoundStudy[] = []
+  for await (const study of all) {
+    studies.push(study)
+    if (studies.length < STUDIES_PER_PAGE) continue
+    yield { studies, cursor: `${REST}0` }
+    studies = []
+  }
+  yield { studies, cursor: `${REST}0` }
 }
 
 /** A source that knows no offset gives its first studies again and again: then those without date may be missing. */

@@ -156,11 +156,9 @@ export class ImportRun {
   }
 
   /** No faster than the pace allows, unless somebody waits for the study. */
-  async *#slowed(studyUid: string, body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-    for await (const chunk of body) {
-      if (!this.#urgent.has(studyUid)) await this.#options.pace.take(chunk.length, this.signal)
-      yield chunk
-    }
+  async #spend(studyUid: string, bytes: number): Promise<void> {
+    if (this.#urgent.has(studyUid)) this.signal.throwIfAborted()
+    else await this.#options.pace.take(bytes, this.signal)
   }
 
   #take(studyUid: string, attempts: number): Promise<StudyOutcome> {
@@ -182,8 +180,8 @@ export class ImportRun {
     }
     let outcome: StudyOutcome
     try {
-      const slowed = (body: AsyncIterable<Buffer>) => this.#slowed(studyUid, body)
-      const how = { verify: this.#verify, slowed, progress, signal: this.signal }
+      const spend = (more: number) => this.#spend(studyUid, more)
+      const how = { verify: this.#verify, spend, progress, signal: this.signal }
       const found = await importStudy(this.#options, studyUid, how)
       outcome = { studyUid, state: 'done', attempts, reason: '', ...found }
     } catch (error) {

@@ -23,8 +23,8 @@ export interface StudyImportOptions {
 export interface HowToImport {
   /** The share of instances that are read twice: 0 to 1. */
   verify: number
-  /** Holds the source's bytes back as the pace demands. */
-  slowed: Slow
+  /** Resolves when the pace permits so many more bytes. */
+  spend(bytes: number): Promise<void>
   /** Told how many more bytes and instances have come. */
   progress(bytes: number, instances: number): void
   signal: AbortSignal
@@ -82,6 +82,7 @@ class StudyImport {
     if ('unreadable' in instance) return this.#find('unreadable', instance.name, instance.unreadable)
     try {
       const receipt = 'receipt' in instance ? instance.receipt : await this.#receive(instance.body)
+      if ('receipt' in instance) await this.#how.spend(receipt.sizeBytes)
       this.#given.add(receipt.sopInstanceUid)
       this.#count(receipt)
       this.#how.progress(receipt.sizeBytes, 1)
@@ -98,10 +99,17 @@ class StudyImport {
   #receive(body: AsyncIterable<Buffer>): Promise<Receipt> {
     const { name, source, receive } = this.#options
     return receive.receive({
-      body: this.#how.slowed(body),
+      body: this.#slowed(body),
       source: { protocol: 'import', name, address: source.address },
       expected: { studyUid: this.#studyUid },
     })
+  }
+
+  async *#slowed(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    for await (const chunk of body) {
+      await this.#how.spend(chunk.length)
+      yield chunk
+    }
   }
 
   #count({ outcome, sizeBytes, sopInstanceUid, sha256 }: Receipt): void {
@@ -138,7 +146,8 @@ class StudyImport {
   /** By digest: the source must give the same bytes again, and so must Firn. */
   async #readAgain(taken: Taken): Promise<void> {
     const { source, catalogue, isIntact } = this.#options
-    const { signal, slowed } = this.#how
+    const { signal } = this.#how
+    const slowed: Slow = (body) => this.#slowed(body)
     let second: string | undefined
     try {
       second = await source.again(taken, { slowed, signal })

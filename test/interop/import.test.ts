@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import type { TransferSyntax } from '../fixtures/dicom.ts'
+import { dcmtkInstalled, findscu, getscu } from '../support/dcmtk.ts'
 import { Firn, firnCommand } from '../support/firn.ts'
 import { skipUnless } from '../support/host.ts'
 import { type Instance, makeInstance } from '../support/instances.ts'
 import { OldOrthanc, orthancInstalled } from '../support/orthanc.ts'
-import { sha256 } from '../support/part10.ts'
+import { dataSet, sha256 } from '../support/part10.ts'
 import { newSeed, Random } from '../support/random.ts'
 import { first, retrieve, search } from '../support/web.ts'
 
@@ -107,5 +108,34 @@ describe(`import from a real Orthanc (seed ${random.seed})`, {
     assert.deepEqual(digests(files), digests(wanted.map(({ file }) => file)))
     assert.equal((await search(firn.dicomWeb, `/studies?PatientID=${encodeURIComponent(patientId)}`)).length, 1)
     await command(firn, 'stop', 'web')
+  })
+
+  for (const name of ['get', 'move']) {
+    it(`by C-${name.toUpperCase()} brings the same data sets`, async () => {
+      const firn = await start()
+      if (name === 'move') await old.reach(firn)
+      const totals = await imported(firn, name)
+      assert.equal(totals.stored, all.length)
+      for (const study of studies) {
+        const files = await retrieve(firn.dicomWeb, `/studies/${studyOf(study)}`)
+        assert.deepEqual(digests(files.map(dataSet)), digests(study.map((one) => one.dataSet)))
+      }
+    })
+  }
+
+  const noDcmtk = skipUnless(dcmtkInstalled, 'dcmtk is not installed')
+  it('by DIMSE is read through, by a client that speaks DIMSE too', { skip: noDcmtk }, async () => {
+    const firn = await start({ bytesPerSecond: 5000, parallel: 1, verify: 0 })
+    const wanted = studies[4] as Instance[]
+    assert.equal((await command(firn, 'start', 'get', '--detach')).code, 0)
+    const keys = { QueryRetrieveLevel: 'STUDY', StudyInstanceUID: studyOf(wanted) }
+    const found = await findscu(firn.dimsePort, { ...keys, PatientID: '' })
+    assert.equal(found.length, 1)
+    const { files } = await getscu(firn.dimsePort, '+xa', keys)
+    assert.ok(files.length > 0)
+    const [one] = await retrieve(firn.dicomWeb, `/studies/${studyOf(wanted)}`)
+    assert.ok(one)
+    assert.equal((await search(firn.dicomWeb, `/studies/${studyOf(wanted)}/instances`)).length, wanted.length)
+    await command(firn, 'stop', 'get')
   })
 })

@@ -39,6 +39,14 @@ export class OldOrthanc {
     spawnSync('bash', [PEER, 'stop', this.#dir])
   }
 
+  /** From now on C-MOVE to FIRN goes there. */
+  async reach(firn: Firn): Promise<void> {
+    const modality = { AET: 'FIRN', Host: '127.0.0.1', Port: firn.dimsePort, AllowFind: true, AllowGet: true }
+    const body = JSON.stringify(modality)
+    const { status } = await send(`${this.url}/modalities/firn`, { method: 'PUT', body })
+    assert.equal(status, 200)
+  }
+
   async upload(instances: readonly Instance[]): Promise<void> {
     for (const { file } of instances) {
       const { status } = await send(`${this.url}/instances`, { method: 'POST', body: file })
