@@ -131,8 +131,8 @@ describe(`import from a real Orthanc (seed ${random.seed})`, {
     const keys = { QueryRetrieveLevel: 'STUDY', StudyInstanceUID: studyOf(wanted) }
     const found = await findscu(firn.dimsePort, { ...keys, PatientID: '' })
     assert.equal(found.length, 1)
-    const { files } = await getscu(firn.dimsePort, '+xa', keys)
-    assert.ok(files.length > 0)
+    const { files, ended } = await getscu(firn.dimsePort, '+xs', keys)
+    assert.ok(files.length > 0, ended.stderr + ended.stdout)
     const [one] = await retrieve(firn.dicomWeb, `/studies/${studyOf(wanted)}`)
     assert.ok(one)
     assert.equal((await search(firn.dicomWeb, `/studies/${studyOf(wanted)}/instances`)).length, wanted.length)
