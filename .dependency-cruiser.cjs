@@ -7,9 +7,9 @@ const oursExcept = (...allowed) => ({
   pathNot: allowed.map((folder) => `^${folder}`),
 })
 const packages = (...names) => ({ path: `(^|/)node_modules/(${names.join('|')})(/|$)` })
-const useCases = '^service/(ingest|retrieve|lifecycle|landing|packing|events|stores|retention)/'
+const useCases = '^service/(ingest|import|retrieve|lifecycle|landing|packing|events|stores|retention)/'
 /** The only place that builds concrete parts: the node, and the storage with its catalogue that it opens. */
-const compositionRoot = '^service/(main|archive|background)[.]ts$'
+const compositionRoot = '^service/(main|archive|background|imports)[.]ts$'
 const isTest = '[.]test[.]ts$'
 const protocolPackages = ['express', 'express-rate-limit', 'helmet', 'knex', 'sqlite3', 'pg', '@aws-sdk']
 
@@ -113,7 +113,7 @@ module.exports = {
       from: { path: '^service/(http|dimse)/', pathNot: isTest },
       to: oursExcept(
         'service/$1/',
-        'service/(dicom|ingest|retrieve|lifecycle|config|retention)/',
+        'service/(dicom|ingest|import|retrieve|lifecycle|config|retention)/',
         'service/errors',
           'service/events/event',
           'service/[a-z-]+/[a-z-]*ports[.]ts$',

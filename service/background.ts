@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { Archive } from './archive.ts'
 import type { RetentionConfig } from './config/retention.ts'
@@ -6,6 +7,8 @@ import { ClearLanding } from './lifecycle/clear-landing.ts'
 import { Copies } from './lifecycle/copies.ts'
 import { Drainer } from './lifecycle/drain.ts'
 import { Placement } from './lifecycle/placement.ts'
+import { Reconciler } from './lifecycle/reconcile.ts'
+import { ReportFile } from './lifecycle/report-file.ts'
 import { Retirer } from './lifecycle/retire.ts'
 import { Scrubber } from './lifecycle/scrub.ts'
 import { Sealer } from './lifecycle/seal.ts'
@@ -24,11 +27,12 @@ export interface Background {
   scrubber: Scrubber
   retention: Retention
   tiering: Tiering
+  reconciler: Reconciler
 }
 
 export interface BackgroundOptions {
   archive: Archive
-  config: TieringConfig & { sealing: SealingConfig; scrub: ScrubConfig; retention: RetentionConfig }
+  config: TieringConfig & { dataDir: string; sealing: SealingConfig; scrub: ScrubConfig; retention: RetentionConfig }
   describer: RecordDescriber
   lastArrival(): number
   /** Caches of a study that is destroyed. */
@@ -119,7 +123,17 @@ export function openBackground({
     projected: (seq) => archive.projector.upTo(events.site, seq),
     warn,
   })
+  const reconciler = new Reconciler({
+    catalogue,
+    stores,
+    copies,
+    events,
+    tiers,
+    repair: () => scrubber.due(),
+    findings: new ReportFile(join(config.dataDir, 'reports', 'reconcile.jsonl')),
+    warn,
+  })
   archive.hooks.used = (pack) => tiering.uses.used(pack)
   archive.hooks.admit = () => tiering.watch.admit()
-  return { sealer, sealing, drainer, scrubber, tiering, retention }
+  return { sealer, sealing, drainer, scrubber, tiering, retention, reconciler }
 }

@@ -10,6 +10,8 @@ import { DataFolder } from './data-folder.ts'
 import { createDimseServer, type Listener } from './dimse/index.ts'
 import type { ApiContext } from './http/api-routes.ts'
 import { App } from './http/app.ts'
+import type { Imports } from './import/imports.ts'
+import { openImports } from './imports.ts'
 import { Metrics } from './metrics.ts'
 import { BulkReader } from './retrieve/bulk.ts'
 import { RecordDescriber } from './retrieve/describe-record.ts'
@@ -39,6 +41,7 @@ export class Node {
   #metadata: MetadataStore | undefined
   #describer: RecordDescriber | undefined
   #background: Background | undefined
+  #imports: Imports | undefined
   #lastArrival = 0
   #dimse: Listener | undefined
   #addresses: NodeAddresses | undefined
@@ -100,14 +103,15 @@ export class Node {
     if (config.scrub.enabled) scrubber.start()
     void drainer.resume()
     retention.start()
+    void this.#imports?.resume()
   }
 
   /** What takes longer is broken off, as a crash would break it off, which harms nothing. */
   async #stopBackground(): Promise<void> {
     if (!this.#background) return
-    const { sealing, sealer, drainer, scrubber, retention, tiering } = this.#background
-    const lasting = [sealing, drainer, scrubber, retention, tiering].map((one) => one.stop())
-    const stopped = Promise.all([...lasting, sealer.idle()])
+    const { sealing, sealer, drainer, scrubber, retention, tiering, reconciler } = this.#background
+    const lasting = [sealing, drainer, scrubber, retention, tiering, reconciler].map((one) => one.stop())
+    const stopped = Promise.all([...lasting, sealer.idle(), this.#imports?.close()])
     await Promise.race([stopped, sleep(STOP_DEADLINE_MS, undefined, { ref: false })])
   }
 
@@ -188,12 +192,16 @@ export class Node {
     })
     this.#background = background
     addTierMetrics(this.#metrics, background.tiering)
+    const receive = this.#metrics.counted(receiver, ({ studyUid }) => {
+      this.#lastArrival = Date.now()
+      metadata.changed(studyUid)
+    })
+    const opened = openImports({ archive, config: this.#config, receive, log: this.#log })
+    const { imports } = opened
+    this.#imports = imports
     return {
-      receive: this.#metrics.counted(receiver, ({ studyUid }) => {
-        this.#lastArrival = Date.now()
-        metadata.changed(studyUid)
-      }),
-      catalogue,
+      receive: opened.receive,
+      catalogue: opened.catalogue,
       instances,
       metadata,
       bulk: new BulkReader(instances, limits.headerBytesMax),
@@ -206,6 +214,8 @@ export class Node {
       scrubber: background.scrubber,
       retention: background.retention,
       tiering: background.tiering,
+      reconciler: background.reconciler,
+      imports,
       log: this.#log,
       version: VERSION,
       status: async () => {

@@ -202,6 +202,8 @@ export interface CataloguePacks {
   holdings(): Promise<StoreHolding[]>
   /** Packs that this store holds, by number, behind `after`. */
   packsIn(store: string, options: { after?: number; limit: number }): Promise<Pack[]>
+  /** In the order of the keys' bytes, behind `afterKey`. */
+  packsByKey(afterKey: string, limit: number): Promise<Pack[]>
   /** Packs of which a copy was read back last before this time, the longest ago first. */
   packsToCheck(verifiedBefore: string, limit: number): Promise<{ pack: Pack; store: string }[]>
   /** Packs that fewer stores hold than that, by number, behind `after`. */

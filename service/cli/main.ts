@@ -5,7 +5,9 @@ import { addDispositionVerbs } from './disposition.ts'
 import { addEventVerbs } from './events.ts'
 import { EXIT, Failure } from './exit.ts'
 import { addHoldVerbs } from './hold.ts'
+import { addImportVerbs } from './import.ts'
 import { addOfflineVerbs } from './offline.ts'
+import { addReconcileVerb } from './reconcile.ts'
 import { addRetentionVerbs } from './retention.ts'
 import { addStart } from './start.ts'
 import { addStatusVerbs } from './status.ts'
@@ -31,6 +33,8 @@ export async function main(argv: readonly string[]): Promise<number> {
     addStatusVerbs,
     addStoreVerbs,
     addTierVerbs,
+    addImportVerbs,
+    addReconcileVerb,
     addConfigVerbs,
     addTokenVerbs,
     addOfflineVerbs,

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { dimseConfig, tlsServer } from './dimse.ts'
+import { importsConfig } from './imports.ts'
 import { retentionConfig } from './retention.ts'
 import { scrubConfig, sealingConfig, storesConfig } from './stores.ts'
 import { cacheConfig, movesConfig, tiersConfig, volumesConfig } from './tiers.ts'
@@ -105,6 +106,7 @@ export const configSchema = z.strictObject({
   sealing: sealingConfig.prefault({}),
   scrub: scrubConfig.prefault({}),
   retention: retentionConfig.prefault({}),
+  imports: importsConfig,
 })
 
 export type Config = z.output<typeof configSchema>

@@ -46,14 +46,38 @@ export const KINDS = {
   'landing.freed': z.object({ segment: count, instances: count, permit: name, packs: list }),
 
   'store.added': z.object({ adapter: name, tier: name, capabilities: json.optional() }),
+  /** `report` is the digest of the list of what was moved, with `packs` lines or more. */
+  'store.drained': z.object({ packs: count, bytes: count, report: sha256.optional() }),
+  /** All stores were compared with the catalogue; `findings` by kind. */
+  'store.reconciled': z.object({
+    apply: z.boolean(),
+    objects: count,
+    packs: count,
+    copies: count,
+    applied: count,
+    findings: z.record(name, count),
+  }),
   'store.removed': z.object({ tier: name }),
-  'store.drained': z.object({ packs: count, bytes: count }),
   /** Subject: store, tier or volume. */
   'store.alarm': z.object({ alarm: name, detail: text, raised: z.boolean() }),
 
   /** Subject: study, pin. A study that is not to leave the fastest tier. */
   'study.pinned': z.object({ reason: text }),
   'study.unpinned': z.object({}),
+
+  /** Subject: import. `source` is its type; `verify` the share of instances that are read twice. */
+  'import.started': z.object({ source: name, listOnly: z.boolean(), again: z.boolean(), verify: name }),
+  /** `instances` is what the source lists of the studies that were taken, `here` how many of those this site has. */
+  'import.finished': z.object({
+    state: name,
+    studies: count,
+    done: count,
+    failed: count,
+    instances: count,
+    here: count,
+    bytes: count,
+    findings: count,
+  }),
 
   /** Subject: hold, and study or patient. */
   'hold.placed': z.object({ case: name, reason: text, holder: name, query: json.optional() }),

@@ -3,6 +3,7 @@ import type { CataloguePacks } from '../catalogue/ports.ts'
 import type { Role } from '../config/tokens.ts'
 import type { Actor } from '../events/event.ts'
 import type { Drainer } from '../lifecycle/drain.ts'
+import type { Reconciler } from '../lifecycle/reconcile.ts'
 import type { Scrubber } from '../lifecycle/scrub.ts'
 import type { Sealed } from '../lifecycle/seal.ts'
 import type { Tiering } from '../lifecycle/tiers/tiering.ts'
@@ -10,6 +11,7 @@ import type { Officer } from '../retention/officer.ts'
 import type { Retention } from '../retention/retention.ts'
 import type { Stores } from '../stores/ports.ts'
 import type { DicomWebContext } from './context.ts'
+import type { ImportUseCases } from './import-routes.ts'
 
 /** What the API needs beside the archive itself. */
 export interface ApiContext extends DicomWebContext {
@@ -23,6 +25,8 @@ export interface ApiContext extends DicomWebContext {
   scrubber: Pick<Scrubber, 'now' | 'report'>
   retention: Retention
   tiering: Pick<Tiering, 'capacity' | 'mover' | 'pins' | 'admin'>
+  imports: ImportUseCases
+  reconciler: Pick<Reconciler, 'start' | 'report' | 'findings'>
 }
 
 export const uid = z.string().max(64)

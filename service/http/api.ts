@@ -14,7 +14,9 @@ import {
   uid,
 } from './api-routes.ts'
 import { actorOf, only } from './auth.ts'
+import { IMPORT_ROUTES } from './import-routes.ts'
 import { officerOf } from './officer.ts'
+import { RECONCILE_ROUTES } from './reconcile-routes.ts'
 import { RETENTION_ROUTES } from './retention-routes.ts'
 import { addRetentionStreams, RETENTION_STREAMS } from './retention-streams.ts'
 import { sendText } from './send.ts'
@@ -55,6 +57,8 @@ const ROUTES = [
   ...STORE_ROUTES,
   ...RETENTION_ROUTES,
   ...TIER_ROUTES,
+  ...IMPORT_ROUTES,
+  ...RECONCILE_ROUTES,
   route({
     path: '/status',
     summary: 'The state of this node and what the archive holds',

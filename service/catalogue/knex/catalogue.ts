@@ -25,6 +25,7 @@ import type {
 } from '../ports.ts'
 import { type DatabaseOptions, type Dialect, dialectOf, migrate, openReader } from './connect.ts'
 import { find } from './find.ts'
+import { KnexImports } from './imports.ts'
 import { conflictingCopies, instances, servedCopies } from './instances.ts'
 import { keyFor } from './keys.ts'
 import * as packs from './packs.ts'
@@ -41,6 +42,7 @@ export class KnexCatalogue
   readonly dialect: Dialect
   readonly retention: KnexRetention
   readonly tiers: KnexTiers
+  readonly imports: KnexImports
   readonly #read: Knex
   readonly #writer: Writer
   #epoch = ''
@@ -51,6 +53,7 @@ export class KnexCatalogue
     this.#writer = new Writer(options)
     this.retention = new KnexRetention(this.#read, this.#writer)
     this.tiers = new KnexTiers(this.#read, this.#writer)
+    this.imports = new KnexImports(this.#read, (write) => this.#writer.writeImport(write))
   }
 
   /** `url`: PostgreSQL; without it SQLite in `dataDir`. */
@@ -226,6 +229,10 @@ export class KnexCatalogue
 
   packsIn(store: string, options: { after?: number; limit: number }): Promise<Pack[]> {
     return packs.packsIn(this.#read, store, options)
+  }
+
+  packsByKey(afterKey: string, limit: number): Promise<Pack[]> {
+    return packs.packsByKey(this.#read, afterKey, limit)
   }
 
   packsToCheck(verifiedBefore: string, limit: number): Promise<{ pack: Pack; store: string }[]> {

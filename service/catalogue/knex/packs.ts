@@ -103,6 +103,13 @@ export async function packsIn(
   return withCopies(knex, await knex('packs').whereIn('id', ids).orderBy('id'))
 }
 
+/** In the order of the keys' bytes, as stores list them. */
+export async function packsByKey(knex: Knex, afterKey: string, limit: number): Promise<Pack[]> {
+  const key = knex.client.config.client === 'pg' ? 'key COLLATE "C"' : 'key'
+  const rows = await knex('packs').whereRaw(`${key} > ?`, [afterKey]).orderByRaw(key).limit(limit)
+  return withCopies(knex, rows)
+}
+
 export async function packsToCheck(
   knex: Knex,
   verifiedBefore: string,

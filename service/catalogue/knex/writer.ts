@@ -3,6 +3,7 @@ import type { LandingLocation, NewInstance, NewPack, RecordOutcome } from '../po
 import type { Evaluated } from '../retention-ports.ts'
 import { Batches, type Waiting } from './batches.ts'
 import type { DatabaseOptions } from './connect.ts'
+import type { ImportWrite } from './import-writes.ts'
 import type { Projected } from './projections/index.ts'
 import { instanceRows } from './rows.ts'
 import { Thread } from './thread.ts'
@@ -101,6 +102,10 @@ export class Writer {
     this.#knownSeries.clear()
     await this.#write('forgetDoomed', disposition)
     this.#knownSeries.clear()
+  }
+
+  async writeImport(write: ImportWrite): Promise<void> {
+    await this.#write('writeImport', write)
   }
 
   async setMeta(key: string, value: string): Promise<void> {

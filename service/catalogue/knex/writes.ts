@@ -4,6 +4,7 @@ import type { NewPack, RecordOutcome } from '../ports.ts'
 import type { Evaluated } from '../retention-ports.ts'
 import { commit } from './commit.ts'
 import { type DatabaseOptions, openReader, openWriter } from './connect.ts'
+import { type ImportWrite, writeImport } from './import-writes.ts'
 import { KeptIds } from './kept-ids.ts'
 import { addPack, dropCopy, durably, retireSegment, segmentRemoved } from './pack-writes.ts'
 import { type Projected, project, projectedTables } from './projections/index.ts'
@@ -102,6 +103,10 @@ export class Rows {
   async forgetDoomed(disposition: string): Promise<void> {
     this.#ids.forget()
     await forgetDoomed(this.#write, disposition)
+  }
+
+  writeImport(write: ImportWrite): Promise<void> {
+    return writeImport(this.#write, write)
   }
 
   async setMeta({ key, value }: { key: string; value: string }): Promise<void> {

@@ -4,6 +4,7 @@ import * as packs from './0002-packs.ts'
 import * as projections from './0003-projections.ts'
 import * as retention from './0003-retention.ts'
 import * as tiers from './0004-tiers.ts'
+import * as imports from './0005-import.ts'
 
 /** In order, never changed once released: a later change is a further migration. */
 const ALL: readonly { name: string; migration: Knex.Migration }[] = [
@@ -12,6 +13,7 @@ const ALL: readonly { name: string; migration: Knex.Migration }[] = [
   { name: '0003-projections', migration: projections },
   { name: '0003-retention', migration: retention },
   { name: '0004-tiers', migration: tiers },
+  { name: '0005-import', migration: imports },
 ]
 
 export const migrations: Knex.MigrationSource<(typeof ALL)[number]> = {
