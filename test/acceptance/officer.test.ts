@@ -218,6 +218,24 @@ describe(`a records officer (seed ${random.seed})`, () => {
     return answer.status === 204 ? 0 : json<unknown[]>(answer).length
   }
 
+  it('sees that DELETE by DICOMweb frees nothing, whatever the state, whoever asks', async (t) => {
+    let asked = 0
+    for (const [name, [one]] of studies) {
+      assert.ok(one)
+      const { studyUid, seriesUid } = one
+      const levels = [`/studies/${studyUid}`, `/studies/${studyUid}/series/${seriesUid}`, instancePath(one)]
+      for (const level of levels) {
+        for (const who of tokens.keys()) {
+          asked += 1
+          const { status } = await send(firn.dicomWeb + level, { method: 'DELETE', headers: as(who) })
+          assert.equal(status, 405, `${name}, ${who}`)
+        }
+      }
+      assert.equal(await found(`/studies?StudyInstanceUID=${studyUid}`), 1)
+    }
+    t.diagnostic(`${asked} requests, 0 bypasses`)
+  })
+
   it('keeps a candidate that somebody would rather keep', async () => {
     const { value } = await firnAs<Disposition>('anna', 'disposition', 'nominate', uidOf('kept'))
     const kept = await firnAs<Disposition>('anna', 'disposition', 'keep', value.id, '--reason', 'a rare case')
