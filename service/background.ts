@@ -66,7 +66,8 @@ export function openBackground({ archive, config, describer, lastArrival, log }:
   })
   const copies = new Copies({ catalogue, stores, packs, placement, events, warn })
   const copiesWanted = config.sealing.copies
-  const drainer = new Drainer({ catalogue, stores, copies, events, copiesWanted, warn })
+  const reports = join(config.dataDir, 'reports')
+  const drainer = new Drainer({ catalogue, stores, copies, events, copiesWanted, reports, warn })
   const scrubber = new Scrubber({
     catalogue,
     copies,
@@ -82,7 +83,7 @@ export function openBackground({ archive, config, describer, lastArrival, log }:
     events,
     copiesWanted,
     repair: () => scrubber.due(),
-    findings: new ReportFile(join(config.dataDir, 'reports', 'reconcile.jsonl')),
+    findings: new ReportFile(join(reports, 'reconcile.jsonl')),
     warn,
   })
   return { sealer, sealing, drainer, scrubber, reconciler }

@@ -17,7 +17,7 @@ export interface ApiContext extends DicomWebContext {
   stores: Stores
   /** Seals what is in no pack of a study, now. */
   seal(studyUid: string): Promise<Sealed>
-  drainer: Pick<Drainer, 'plan' | 'start' | 'cancel' | 'report'>
+  drainer: Pick<Drainer, 'plan' | 'start' | 'cancel' | 'report' | 'list'>
   scrubber: Pick<Scrubber, 'now' | 'report'>
   imports: ImportUseCases
   reconciler: Pick<Reconciler, 'start' | 'report' | 'findings'>

@@ -47,7 +47,7 @@ async function site(
     const packs = new PackReader({ catalogue, stores, warn })
     const placement = new Placement(stores, () => catalogue.drainingStores())
     const copies = new Copies({ catalogue, stores, packs, placement, events, warn })
-    const drainer = new Drainer({ catalogue, stores, copies, events, copiesWanted, warn })
+    const drainer = new Drainer({ catalogue, stores, copies, events, copiesWanted, reports: join(dir, 'reports'), warn })
     const scrubber = new Scrubber({ catalogue, copies, copiesWanted, periodMs: 3_600_000, bytesPerSecond, warn })
     return { packs, placement, copies, drainer, scrubber }
   }
@@ -111,6 +111,12 @@ describe('draining a store', () => {
     )
     assert.equal((await kinds()).filter((kind) => kind === 'pack.freed').length, STUDIES)
     assert.ok((await kinds()).includes('store.drained'))
+    const { rows } = await drainer.list('old').page(0, 100)
+    assert.deepEqual(
+      rows.map(({ key, sha256, result, to }) => `${key} ${sha256} ${result} ${to}`).sort(),
+      (await catalogue.packs({ limit: 100 })).map(({ key, sha256 }) => `${key} ${sha256} moved fresh`).sort(),
+    )
+    assert.match(report?.listSha256 ?? '', /^[0-9a-f]{64}$/)
     await assertReadable()
   })
 
@@ -133,6 +139,7 @@ describe('draining a store', () => {
     await drainer.start('old')
     await drainer.settled('old')
     assert.deepEqual([drainer.report('old')?.stayed, drainer.report('old')?.unknown], [0, 0])
+    assert.equal(drainer.report('old')?.moved, STUDIES, 'each is counted once')
     assert.deepEqual(await keysIn(old), [])
     assert.equal((await keysIn(fresh)).length, STUDIES)
     await assertReadable()
