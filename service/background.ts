@@ -103,7 +103,8 @@ export function openBackground({
     warn,
   })
   const copies = new Copies({ catalogue, stores, packs, placement, events, facts, warn })
-  const drainer = new Drainer({ catalogue, stores, copies, events, tiers, warn })
+  const reports = join(config.dataDir, 'reports')
+  const drainer = new Drainer({ catalogue, stores, copies, events, tiers, reports, warn })
   const scrubber = new Scrubber({
     catalogue,
     copies,
@@ -130,7 +131,7 @@ export function openBackground({
     events,
     tiers,
     repair: () => scrubber.due(),
-    findings: new ReportFile(join(config.dataDir, 'reports', 'reconcile.jsonl')),
+    findings: new ReportFile(join(reports, 'reconcile.jsonl')),
     warn,
   })
   archive.hooks.used = (pack) => tiering.uses.used(pack)

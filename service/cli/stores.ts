@@ -14,9 +14,11 @@ export function addStoreVerbs(program: Command, done: Done): void {
     .description('move all packs off a store; exit status 1 when some had to stay. The node goes on if this is ended')
     .argument('<store>', 'id of the store')
     .option('--dry-run', 'say what would be moved, and where there is room')
+    .option('--report', 'print what was moved, a line of JSON for each pack, with its digest')
     .option('--cancel', 'stop; what was moved stays where it is')
-    .action(async (store: string, options: WithNode & { dryRun?: boolean; cancel?: boolean }) => {
+    .action(async (store: string, options: WithNode & { dryRun?: boolean; cancel?: boolean; report?: boolean }) => {
       const path = `/api/v1/stores/${encodeURIComponent(store)}/drain`
+      if (options.report) return printMoved(options, path)
       if (options.cancel) {
         await ask(options, path, 'DELETE')
         print(options.json, {}, () => `store ${store} is no longer emptied`)
@@ -53,6 +55,14 @@ export function addStoreVerbs(program: Command, done: Done): void {
     })
 }
 
+async function printMoved(options: WithNode, path: string): Promise<void> {
+  for (let after: number | null = 0; after !== null; ) {
+    const page = (await ask(options, `${path}/packs?after=${after}`)) as { packs: object[]; next: number | null }
+    for (const pack of page.packs) console.log(JSON.stringify(pack))
+    after = page.next
+  }
+}
+
 async function followed<Report extends { state: string }>(
   options: WithNode,
   path: string,
@@ -71,6 +81,7 @@ function drained({ store, state, moved, movedBytes, stayed, reasons, unknown }: 
     `store ${store}: ${moved} packs moved, ${size(movedBytes)}${state === 'stopped' ? '; not to its end' : ''}`,
   ]
   if (stayed > 0) lines.push(`${stayed} packs stay:`)
+  if (moved > 0) lines.push(`what was moved, with digests: firn drain ${store} --report`)
   if (unknown > 0) lines.push(`${unknown} objects in it are not known to the catalogue; they stay`)
   return [...lines, ...reasons].join('\n')
 }

@@ -21,7 +21,7 @@ export interface ApiContext extends DicomWebContext {
   stores: Stores
   /** Seals what is in no pack of a study, now. */
   seal(studyUid: string): Promise<Sealed>
-  drainer: Pick<Drainer, 'plan' | 'start' | 'cancel' | 'report'>
+  drainer: Pick<Drainer, 'plan' | 'start' | 'cancel' | 'report' | 'list'>
   scrubber: Pick<Scrubber, 'now' | 'report'>
   retention: Retention
   tiering: Pick<Tiering, 'capacity' | 'mover' | 'pins' | 'admin'>

@@ -39,8 +39,21 @@ const drainSchema = z.object({
   stayed: count.describe('packs that could not be moved; they are read from there as before'),
   reasons: z.array(z.string()),
   unknown: count.describe("objects that the catalogue doesn't know; they stay"),
+  listSha256: sha256.nullable().describe('of the list of what was moved, once it is at its end'),
   startedAt: timestamp,
   endedAt: timestamp.nullable(),
+})
+
+const movedSchema = z.object({
+  key: z.string(),
+  studyUid: uid,
+  sha256,
+  sizeBytes: count,
+  instances: count,
+  result: z.enum(['moved', 'swept', 'stayed']),
+  to: z.array(z.string()).optional().describe('stores that hold it now'),
+  reason: z.string().optional().describe('why it stays'),
+  at: timestamp,
 })
 
 const scrubSchema = z.object({
@@ -118,6 +131,23 @@ export const STORE_ROUTES = [
       const report = drainer.report(parameters.store ?? '')
       if (!report) throw new ArchiveError('not_found', `store ${parameters.store} is not being emptied`)
       return report
+    },
+  }),
+  route({
+    path: '/stores/{store}/drain/packs',
+    summary: 'What was moved off a store, with digests; of two lines of a pack side by side the second one counts',
+    role: 'read',
+    parameters: store,
+    query: z.object({ after: z.coerce.number().int().min(0).default(0), limit: pageSize }),
+    answer: z.object({
+      packs: z.array(movedSchema),
+      next: count.nullable().describe('pass as `after` to go on from here'),
+    }),
+    async handle({ drainer, stores }, { after, limit }, parameters) {
+      const id = parameters.store ?? ''
+      if (!stores.get(id)) throw new ArchiveError('not_found', `no store is called ${id}`)
+      const { rows, next } = await drainer.list(id).page(after, limit)
+      return { packs: rows as z.output<typeof movedSchema>[], next }
     },
   }),
   route({

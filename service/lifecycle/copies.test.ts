@@ -50,7 +50,8 @@ async function site(
     const tiers = new Tiers(stores, sameEverywhere({ copies: copiesWanted, reserveShare: 0.05 }))
     const placement = new Placement(tiers, () => catalogue.drainingStores())
     const copies = new Copies({ catalogue, stores, packs, placement, events, facts: unheld, warn })
-    const drainer = new Drainer({ catalogue, stores, copies, events, tiers, warn })
+    const reports = join(dir, 'reports')
+    const drainer = new Drainer({ catalogue, stores, copies, events, tiers, reports, warn })
     const scrubber = new Scrubber({ catalogue, copies, tiers, periodMs: 3_600_000, bytesPerSecond, warn })
     return { packs, placement, copies, drainer, scrubber }
   }
@@ -114,6 +115,12 @@ describe('draining a store', () => {
     )
     assert.equal((await kinds()).filter((kind) => kind === 'pack.freed').length, STUDIES)
     assert.ok((await kinds()).includes('store.drained'))
+    const { rows } = await drainer.list('old').page(0, 100)
+    assert.deepEqual(
+      rows.map(({ key, sha256, result, to }) => `${key} ${sha256} ${result} ${to}`).sort(),
+      (await catalogue.packs({ limit: 100 })).map(({ key, sha256 }) => `${key} ${sha256} moved fresh`).sort(),
+    )
+    assert.match(report?.listSha256 ?? '', /^[0-9a-f]{64}$/)
     await assertReadable()
   })
 
@@ -136,6 +143,7 @@ describe('draining a store', () => {
     await drainer.start('old')
     await drainer.settled('old')
     assert.deepEqual([drainer.report('old')?.stayed, drainer.report('old')?.unknown], [0, 0])
+    assert.equal(drainer.report('old')?.moved, STUDIES, 'each is counted once')
     assert.deepEqual(await keysIn(old), [])
     assert.equal((await keysIn(fresh)).length, STUDIES)
     await assertReadable()

@@ -5,6 +5,7 @@ import type { RecordEvents } from '../events/ports.ts'
 import { parsePackKey } from '../packing/keys.ts'
 import type { Stores } from '../stores/ports.ts'
 import type { Copies } from './copies.ts'
+import { DrainList } from './drain-list.ts'
 import type { Tiers } from './tiers/tiers.ts'
 
 const PAGE = 100
@@ -16,13 +17,15 @@ export interface DrainerOptions {
   copies: Copies
   events: RecordEvents
   tiers: Tiers
+  /** Folder for the lists of what was moved. */
+  reports: string
   warn(message: string, details: object): void
 }
 
 export interface DrainReport {
   store: string
   state: 'running' | 'done' | 'stopped'
-  /** Of the store when it began, or began again. */
+  /** Of the store when it began. */
   packs: number
   bytes: number
   moved: number
@@ -32,6 +35,8 @@ export interface DrainReport {
   reasons: string[]
   /** Objects in the store that the catalogue doesn't know. They stay. */
   unknown: number
+  /** SHA-256 of the list of what was moved, once it is at its end. */
+  listSha256: string | null
   startedAt: string
   endedAt: string | null
 }
@@ -53,6 +58,11 @@ export class Drainer {
 
   report(store: string): DrainReport | undefined {
     return this.#reports.get(store)
+  }
+
+  /** What was moved by the drain that is under way, or the last one: a line for each pack. */
+  list(store: string): DrainList {
+    return new DrainList(this.#options.reports, store)
   }
 
   /** What it would do: how much, and whether there is somewhere to go. Throws ArchiveError `not_found`, `invalid_request`. */
@@ -80,19 +90,21 @@ export class Drainer {
   /** Begins, or goes on; `report` tells how far it is. Throws as `plan`. */
   async start(store: string): Promise<DrainReport> {
     const { packs, bytes } = await this.plan(store)
+    const goesOn = (await this.#options.catalogue.drainingStores()).has(store)
     await this.#options.catalogue.setDraining(store, true)
     if (!this.#running.has(store)) {
+      const before = await this.list(store).begin(goesOn)
       const startedAt = new Date().toISOString()
       const report: DrainReport = {
         store,
         state: 'running',
-        packs,
-        bytes,
-        moved: 0,
-        movedBytes: 0,
+        packs: packs + before.moved,
+        bytes: bytes + before.movedBytes,
+        ...before,
         stayed: 0,
         reasons: [],
         unknown: 0,
+        listSha256: null,
         startedAt,
         endedAt: null,
       }
@@ -141,13 +153,15 @@ export class Drainer {
         if (page.length < PAGE) break
       }
       if (!this.#stopped) await this.#sweep(report)
+      Object.assign(report, await this.list(store).totals())
+      report.listSha256 = await this.list(store).digest()
       if (report.stayed === 0) {
         const { moved, movedBytes } = report
         await events.append({
           kind: 'store.drained',
           actor: SYSTEM,
           subject: { store },
-          data: { packs: moved, bytes: movedBytes },
+          data: { packs: moved, bytes: movedBytes, report: report.listSha256 },
         })
       }
       this.#end(report, 'done')
@@ -176,6 +190,8 @@ export class Drainer {
         await copies.add(pack, draining, { tier, elsewhere: true })
         pack = (await catalogue.pack(found.id)) as Pack
       }
+      const to = pack.copies.map((copy) => copy.store).filter((other) => other !== store)
+      await this.list(store).moved(pack, to)
       await copies.free(pack, store, copiesWanted, `store ${store} is drained`)
       report.moved += 1
       report.movedBytes += pack.sizeBytes
@@ -183,6 +199,9 @@ export class Drainer {
       const reason = `${found.key}: ${(error as Error).message}`
       warn('a pack stays in a store that is drained', { store, reason })
       report.stayed += 1
+      // Where it isn't counted here any more, only bytes were left behind, and the list has it as moved already.
+      const now = await catalogue.pack(found.id)
+      if (now?.copies.some((copy) => copy.store === store)) await this.list(store).stayed(found, reason)
       if (report.reasons.length < REASONS_MAX) report.reasons.push(reason)
     }
   }
@@ -201,6 +220,10 @@ export class Drainer {
           report.store,
           tiers.copiesOf(pack),
           `left behind when store ${report.store} was drained`,
+        )
+        await this.list(report.store).swept(
+          pack,
+          pack.copies.map((copy) => copy.store),
         )
       }
     }
