@@ -8,13 +8,16 @@ import { Retirer } from './lifecycle/retire.ts'
 import { Scrubber } from './lifecycle/scrub.ts'
 import { Sealer } from './lifecycle/seal.ts'
 import { Sealing } from './lifecycle/sealing.ts'
+import { Worm } from './lifecycle/worm/worm.ts'
 import type { RecordDescriber } from './retrieve/describe-record.ts'
+import { whyNotWorm } from './stores/worm.ts'
 
 export interface Background {
   sealer: Sealer
   sealing: Sealing
   drainer: Drainer
   scrubber: Scrubber
+  worm: Worm
 }
 
 export interface BackgroundOptions {
@@ -29,7 +32,16 @@ export interface BackgroundOptions {
 export function openBackground({ archive, config, describer, lastArrival, log }: BackgroundOptions): Background {
   const { catalogue, landing, stores, instances, packs, events } = archive
   const warn = (message: string, details: object): void => log.warn(details, message)
-  const placement = new Placement(stores, () => catalogue.drainingStores())
+  const unfit = config.sealing.worm === 'required' ? whyNotWorm : undefined
+  const placement = new Placement(stores, () => catalogue.drainingStores(), unfit)
+  const worm = new Worm({
+    catalogue,
+    stores,
+    retainUntil: { of: async () => undefined },
+    holds: { isHeld: async () => undefined },
+    events,
+    warn,
+  })
   const sealer = new Sealer({
     catalogue,
     instances,
@@ -66,10 +78,11 @@ export function openBackground({ archive, config, describer, lastArrival, log }:
   const scrubber = new Scrubber({
     catalogue,
     copies,
+    worm,
     copiesWanted,
     periodMs: config.scrub.periodDays * 24 * 3_600_000,
     bytesPerSecond: config.scrub.bytesPerSecond,
     warn,
   })
-  return { sealer, sealing, drainer, scrubber }
+  return { sealer, sealing, drainer, scrubber, worm }
 }

@@ -93,7 +93,8 @@ export class Node {
   }
 
   #startBackground(config: Config): void {
-    const { sealing, drainer, scrubber } = this.#background as Background
+    const { sealing, drainer, scrubber, worm } = this.#background as Background
+    worm.start()
     if (config.sealing.enabled) sealing.start()
     if (config.scrub.enabled) scrubber.start()
     void drainer.resume()
@@ -102,8 +103,8 @@ export class Node {
   /** What takes longer is broken off, as a crash would break it off, which harms nothing. */
   async #stopBackground(): Promise<void> {
     if (!this.#background) return
-    const { sealing, sealer, drainer, scrubber } = this.#background
-    const stopped = Promise.all([sealing.stop(), sealer.idle(), drainer.stop(), scrubber.stop()])
+    const { sealing, sealer, drainer, scrubber, worm } = this.#background
+    const stopped = Promise.all([sealing.stop(), sealer.idle(), drainer.stop(), scrubber.stop(), worm.stop()])
     await Promise.race([stopped, sleep(STOP_DEADLINE_MS, undefined, { ref: false })])
   }
 
@@ -122,6 +123,7 @@ export class Node {
     if (unsealed !== undefined) reasons.push(`studies stay in the landing: ${unsealed}`)
     const lost = this.#background?.scrubber.trouble
     if (lost !== undefined) reasons.push(lost)
+    reasons.push(...(this.#background?.worm.troubles ?? []))
     return reasons
   }
 
@@ -196,6 +198,7 @@ export class Node {
       seal: (studyUid) => background.sealer.seal(studyUid),
       drainer: background.drainer,
       scrubber: background.scrubber,
+      worm: background.worm,
       log: this.#log,
       version: VERSION,
       status: async () => {

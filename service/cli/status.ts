@@ -21,6 +21,13 @@ interface StoreRow {
   bytes: number
 }
 
+interface WormRow {
+  store: string
+  asked: string
+  enforced: string
+  immutableFiles: boolean
+}
+
 interface Sealed {
   packs: { key: string; stores: string[]; instances: number; sizeBytes: number }[]
   leftOut: string[]
@@ -32,7 +39,8 @@ export function addStatusVerbs(program: Command, done: Done): void {
     .action(async (options: WithNode) => {
       const status = (await ask(options, '/api/v1/status')) as Status
       const { stores } = (await ask(options, '/api/v1/capacity')) as { stores: StoreRow[] }
-      print(options.json, { ...status, stores }, () => table(status, stores))
+      const { stores: worm } = (await ask(options, '/api/v1/worm')) as { stores: WormRow[] }
+      print(options.json, { ...status, stores, worm }, () => table(status, stores, worm))
       done(status.ready && status.degraded.length === 0 ? EXIT.yes : EXIT.no)
     })
   addSeal(program, done)
@@ -56,7 +64,11 @@ function addSeal(program: Command, done: Done): void {
     })
 }
 
-function table({ version, startedAt, degraded, catalogue, landing }: Status, stores: readonly StoreRow[]): string {
+function table(
+  { version, startedAt, degraded, catalogue, landing }: Status,
+  stores: readonly StoreRow[],
+  worm: readonly WormRow[],
+): string {
   const share = Math.round((100 * landing.bytesFree) / Math.max(1, landing.bytesTotal))
   const rows: [string, string][] = [
     ['node', `${degraded.length === 0 ? 'ready' : degraded.join('; ')}, version ${version}, since ${startedAt}`],
@@ -68,8 +80,15 @@ function table({ version, startedAt, degraded, catalogue, landing }: Status, sto
   ]
   for (const { id, trouble, bytesTotal, bytesFree, packs, bytes } of stores) {
     const room = bytesFree === null || bytesTotal === null ? '' : `, ${size(bytesFree)} of ${size(bytesTotal)} free`
-    rows.push([`store ${id}`, trouble ?? `${packs} packs, ${size(bytes)}${room}`])
+    const lock = lockWords(worm.find(({ store }) => store === id))
+    rows.push([`store ${id}`, trouble ?? `${packs} packs, ${size(bytes)}${room}${lock}`])
   }
   const width = Math.max(...rows.map(([name]) => name.length)) + 2
   return rows.map(([name, text]) => `${name.padEnd(width)}${text}`).join('\n')
+}
+
+function lockWords(row: WormRow | undefined): string {
+  if (row?.immutableFiles) return ', files marked immutable (not write-once)'
+  if (!row || row.asked === 'none') return ''
+  return row.enforced === row.asked ? `, locked: ${row.asked}` : `, NOT locked: ${row.asked} was asked for`
 }

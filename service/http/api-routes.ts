@@ -4,6 +4,7 @@ import type { Role } from '../config/tokens.ts'
 import type { Drainer } from '../lifecycle/drain.ts'
 import type { Scrubber } from '../lifecycle/scrub.ts'
 import type { Sealed } from '../lifecycle/seal.ts'
+import type { Worm } from '../lifecycle/worm/worm.ts'
 import type { Stores } from '../stores/ports.ts'
 import type { DicomWebContext } from './context.ts'
 
@@ -17,6 +18,7 @@ export interface ApiContext extends DicomWebContext {
   seal(studyUid: string): Promise<Sealed>
   drainer: Pick<Drainer, 'plan' | 'start' | 'cancel' | 'report'>
   scrubber: Pick<Scrubber, 'now' | 'report'>
+  worm: Pick<Worm, 'probe' | 'report'>
 }
 
 export const uid = z.string().max(64)

@@ -17,6 +17,7 @@ import { only } from './auth.ts'
 import { sendText } from './send.ts'
 import { STORE_ROUTES } from './store-routes.ts'
 import { sendInstance } from './wado.ts'
+import { WORM_ROUTES } from './worm-routes.ts'
 
 const sourceSchema = z.object({
   protocol: z.enum(['stow', 'dimse', 'import']),
@@ -49,6 +50,7 @@ const changeSchema = z.object({
 /** Firn's own API: the same schemas validate, shape the answers and describe them. */
 const ROUTES = [
   ...STORE_ROUTES,
+  ...WORM_ROUTES,
   route({
     path: '/status',
     summary: 'The state of this node and what the archive holds',

@@ -1,4 +1,5 @@
 import { requestPermit } from '../../retention/gate.ts'
+import { isLockable } from '../../storage-adapters/contract/adapter.ts'
 import { bodyOf } from '../../storage-adapters/contract/body.ts'
 import { isStorageError } from '../../storage-adapters/contract/errors.ts'
 import type { Source } from '../../storage-adapters/contract/source.ts'
@@ -121,6 +122,7 @@ export class Copies {
 
   async #free(pack: Pack, from: string, copiesMin: number, reason: string): Promise<void> {
     const { stores, events } = this.#options
+    await this.#assertUnlocked(pack, from)
     const copies: { place: string; key: string; sha256: string; verifiedAtMs: number }[] = []
     for (const { store } of pack.copies) {
       if (store === from || copies.length >= copiesMin) continue
@@ -157,6 +159,20 @@ export class Copies {
       .catch((error) => {
         if (!isStorageError(error, 'not_found')) throw error
       })
+  }
+
+  /** A copy whose store would refuse must stay known: what was let go of and is still there would be nobody's. */
+  async #assertUnlocked({ key }: Pack, from: string): Promise<void> {
+    const adapter = this.#options.stores.get(from)?.adapter
+    if (!adapter || !isLockable(adapter)) return
+    const lock = await adapter.getLock(key).catch((error) => {
+      if (isStorageError(error, 'not_found')) return undefined
+      throw error
+    })
+    const until = lock?.until && lock.until.getTime() > Date.now() ? lock.until.toISOString() : undefined
+    if (until === undefined && !lock?.legalHold) return
+    const why = until === undefined ? 'by a legal hold' : `until ${until}`
+    throw new ArchiveError('forbidden', `${key} stays in ${from}: the store locks it ${why}`)
   }
 }
 

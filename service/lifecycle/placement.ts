@@ -9,11 +9,17 @@ export class Placement {
   readonly #stores: Stores
 
   readonly #draining: () => Promise<ReadonlySet<string>>
+  readonly #unfit: (store: Store) => string | undefined
 
-  /** `draining`: stores that are to be emptied, and get nothing. */
-  constructor(stores: Stores, draining: () => Promise<ReadonlySet<string>> = async () => new Set()) {
+  /** `draining`: stores that are to be emptied, and get nothing. `unfit`: why a store that works must get nothing. */
+  constructor(
+    stores: Stores,
+    draining: () => Promise<ReadonlySet<string>> = async () => new Set(),
+    unfit: (store: Store) => string | undefined = () => undefined,
+  ) {
     this.#stores = stores
     this.#draining = draining
+    this.#unfit = unfit
   }
 
   /**
@@ -35,6 +41,11 @@ export class Placement {
       if (store.trouble !== undefined) await store.tryAgain()
       if (store.trouble !== undefined) {
         reasons.push(`${store.id}: ${store.trouble}`)
+        continue
+      }
+      const unfit = this.#unfit(store)
+      if (unfit !== undefined) {
+        reasons.push(`${store.id}: ${unfit}`)
         continue
       }
       const freeShare = await freeShareWith(store, sizeBytes)

@@ -7,14 +7,15 @@ import { isStorageError, StorageError } from '../../storage-adapters/contract/er
 import { checkStore, claimStore, readIdentity, type StoreIdentity } from '../../storage-adapters/contract/identity.ts'
 import { bytesSource } from '../../storage-adapters/contract/read-source.ts'
 import { FileStore } from '../../storage-adapters/file/file.ts'
-import { S3Store } from '../../storage-adapters/s3/s3.ts'
+import type { S3Options } from '../../storage-adapters/s3/options.ts'
+import { s3Store } from '../../storage-adapters/s3/s3.ts'
 import { type CircuitChange, circuitBreaker } from '../../storage-adapters/wrap/circuit-breaker.ts'
 import { limit } from '../../storage-adapters/wrap/limit.ts'
 import { metrics, type Observation } from '../../storage-adapters/wrap/metrics.ts'
 import { retry } from '../../storage-adapters/wrap/retry.ts'
 import type { StoreConfig } from '../config/stores.ts'
 import { StoreIdentities } from './identities.ts'
-import type { Store, Stores } from './ports.ts'
+import type { Store, StoreLock, Stores } from './ports.ts'
 import { WhenOpen } from './when-open.ts'
 
 /** Read by whoever finds the store in decades and has nothing else. */
@@ -74,6 +75,8 @@ async function openStore(config: StoreConfig, identities: StoreIdentities, optio
   return {
     id: config.id,
     adapter,
+    lock: lockOf(config),
+    probe: () => opened.reopen(),
     get trouble() {
       return opened.trouble ?? isolated
     },
@@ -84,11 +87,17 @@ async function openStore(config: StoreConfig, identities: StoreIdentities, optio
 
 function build(config: StoreConfig, dataDir: string): StorageAdapter {
   if (config.type === 's3') {
-    const { type: _, ...settings } = config
+    const { type: _, initialLockDays: __, lockYearsMax: ___, ...settings } = config
     const given = Object.entries(settings).filter(([, value]) => value !== undefined)
-    return new S3Store(Object.fromEntries(given) as unknown as ConstructorParameters<typeof S3Store>[0])
+    return s3Store(Object.fromEntries(given) as unknown as S3Options)
   }
-  return new FileStore({ id: config.id, folder: resolve(dataDir, config.folder) })
+  const { id, folder, immutable = false } = config
+  return new FileStore({ id, folder: resolve(dataDir, folder), immutable })
+}
+
+function lockOf(config: StoreConfig): StoreLock | undefined {
+  if (config.type !== 's3' || config.objectLock === 'none') return undefined
+  return { mode: config.objectLock, initialDays: config.initialLockDays, yearsMax: config.lockYearsMax }
 }
 
 /**

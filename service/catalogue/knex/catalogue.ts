@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import type { Knex } from 'knex'
 import type { DicomJson } from '../../dicom/types.ts'
+import type { CatalogueLocks, CopyLock, LockedCopy } from '../lock-ports.ts'
 import type {
   CatalogueJournal,
   CataloguePacks,
@@ -25,12 +26,15 @@ import { type DatabaseOptions, type Dialect, dialectOf, migrate, openReader } fr
 import { find } from './find.ts'
 import { conflictingCopies, instances, servedCopies } from './instances.ts'
 import { keyFor } from './keys.ts'
+import * as locks from './locks.ts'
 import * as packs from './packs.ts'
 import { type CopyRow, digestPrefix, toRecord } from './rows.ts'
 import { Writer } from './writer.ts'
 
 /** The catalogue over SQLite or PostgreSQL: an index of what storage holds, never the truth itself. */
-export class KnexCatalogue implements CatalogueReader, CatalogueWriter, CatalogueJournal, CataloguePacks {
+export class KnexCatalogue
+  implements CatalogueReader, CatalogueWriter, CatalogueJournal, CataloguePacks, CatalogueLocks
+{
   readonly dialect: Dialect
   readonly #read: Knex
   readonly #writer: Writer
@@ -225,6 +229,27 @@ export class KnexCatalogue implements CatalogueReader, CatalogueWriter, Catalogu
 
   packsOf(digests: readonly string[]): Promise<ReadonlyMap<string, number>> {
     return packs.packsOf(this.#read, digests)
+  }
+
+  locksDue(store: string, by: string, limit: number): Promise<LockedCopy[]> {
+    return locks.locksDue(this.#read, store, by, limit)
+  }
+
+  lockOf(pack: number, store: string): Promise<CopyLock | undefined> {
+    return locks.lockOf(this.#read, pack, store)
+  }
+
+  noteLock(note: locks.LockNote): Promise<void> {
+    return this.#writer.noteLock(note)
+  }
+
+  studyLocksDue(studyUid: string): Promise<void> {
+    return this.#writer.studyLocksDue(studyUid)
+  }
+
+  async lastReceived(studyUid: string): Promise<string | undefined> {
+    await this.#writer.caughtUp()
+    return locks.lastReceived(this.#read, studyUid)
   }
 
   async retirableSegments(packedBefore: string): Promise<number[]> {

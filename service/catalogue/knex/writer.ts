@@ -2,6 +2,7 @@ import { ArchiveError } from '../../errors.ts'
 import type { LandingLocation, NewInstance, NewPack, RecordOutcome } from '../ports.ts'
 import { Batches, type Waiting } from './batches.ts'
 import type { DatabaseOptions } from './connect.ts'
+import type { LockNote } from './locks.ts'
 import { instanceRows } from './rows.ts'
 import { Thread } from './thread.ts'
 import type { Rows } from './writes.ts'
@@ -71,6 +72,14 @@ export class Writer {
 
   async dropCopy(pack: number, store: string): Promise<void> {
     await this.#write('dropCopy', { pack, store })
+  }
+
+  async noteLock(note: LockNote): Promise<void> {
+    await this.#write('noteLock', note)
+  }
+
+  async studyLocksDue(studyUid: string): Promise<void> {
+    await this.#write('studyLocksDue', studyUid)
   }
 
   async retireSegment(segment: number): Promise<void> {

@@ -4,6 +4,7 @@ import type { NewPack, RecordOutcome } from '../ports.ts'
 import { commit } from './commit.ts'
 import { type DatabaseOptions, openReader, openWriter } from './connect.ts'
 import { KeptIds } from './kept-ids.ts'
+import { type LockNote, noteLock, studyLocksDue } from './locks.ts'
 import { addPack, dropCopy, durably, retireSegment, segmentRemoved } from './pack-writes.ts'
 import type { InstanceRows } from './rows.ts'
 
@@ -68,6 +69,14 @@ export class Rows {
 
   dropCopy(copy: { pack: number; store: string }): Promise<void> {
     return dropCopy(this.#write, copy)
+  }
+
+  noteLock(note: LockNote): Promise<void> {
+    return noteLock(this.#write, note)
+  }
+
+  studyLocksDue(studyUid: string): Promise<void> {
+    return studyLocksDue(this.#write, studyUid)
   }
 
   retireSegment(segment: number): Promise<void> {
