@@ -72,8 +72,8 @@ export function locking(id: string, { lock = LOCK }: { lock?: StoreLock | 'none'
 export type Locking = ReturnType<typeof locking>
 
 export async function site(
-  first: readonly Locking[],
-  others: readonly Locking[] = [],
+  first: readonly { store: Store }[],
+  others: readonly { store: Store }[] = [],
   { copies: copiesWanted = 1, required = false } = {},
 ) {
   const dir = tempDir('worm')
