@@ -1,5 +1,4 @@
 import { requestPermit } from '../../retention/gate.ts'
-import { isLockable } from '../../storage-adapters/contract/adapter.ts'
 import { bodyOf } from '../../storage-adapters/contract/body.ts'
 import { isStorageError } from '../../storage-adapters/contract/errors.ts'
 import type { Source } from '../../storage-adapters/contract/source.ts'
@@ -11,6 +10,7 @@ import type { PackReader } from '../retrieve/pack-reader.ts'
 import type { Stores } from '../stores/ports.ts'
 import type { Placement } from './placement.ts'
 import { type CopyState, putAndReadBack, readBack } from './read-back.ts'
+import { whyLocked } from './worm/why-locked.ts'
 
 export interface CopiesOptions {
   catalogue: Pick<CataloguePacks, 'addPack' | 'dropCopy' | 'pack'>
@@ -164,14 +164,8 @@ export class Copies {
   /** A copy whose store would refuse must stay known: what was let go of and is still there would be nobody's. */
   async #assertUnlocked({ key }: Pack, from: string): Promise<void> {
     const adapter = this.#options.stores.get(from)?.adapter
-    if (!adapter || !isLockable(adapter)) return
-    const lock = await adapter.getLock(key).catch((error) => {
-      if (isStorageError(error, 'not_found')) return undefined
-      throw error
-    })
-    const until = lock?.until && lock.until.getTime() > Date.now() ? lock.until.toISOString() : undefined
-    if (until === undefined && !lock?.legalHold) return
-    const why = until === undefined ? 'by a legal hold' : `until ${until}`
+    const why = adapter && (await whyLocked(adapter, key, Date.now()))
+    if (why === undefined) return
     throw new ArchiveError('forbidden', `${key} stays in ${from}: the store locks it ${why}`)
   }
 }

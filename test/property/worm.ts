@@ -74,7 +74,7 @@ export type Locking = ReturnType<typeof locking>
 export async function site(
   first: readonly { store: Store }[],
   others: readonly { store: Store }[] = [],
-  { copies: copiesWanted = 1, required = false } = {},
+  { copies: copiesWanted = 1, required = false, graceMs = 0 } = {},
 ) {
   const dir = tempDir('worm')
   const catalogue = await openSqlite(dir)
@@ -91,7 +91,7 @@ export async function site(
   const worm = new Worm({
     catalogue,
     stores,
-    retainUntil: { of: async (study) => decided.get(study) },
+    retainUntil: { of: async (study) => decided.get(study), graceMs },
     holds: { isHeld: async (study) => held.get(study) },
     events,
     warn,

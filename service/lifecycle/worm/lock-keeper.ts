@@ -11,8 +11,9 @@ import type { CataloguePacks, Pack } from '../../catalogue/ports.ts'
 import { SYSTEM } from '../../events/event.ts'
 import type { RecordEvents } from '../../events/ports.ts'
 import type { Store, StoreLock, Stores } from '../../stores/ports.ts'
-import { driftOf, isShort, targetOf, yearsAfter } from './dates.ts'
+import { driftOf, isShort, type Target, targetOf, yearsAfter } from './dates.ts'
 import type { RetainUntil, StudyHolds } from './ports.ts'
+import { whyLocked } from './why-locked.ts'
 
 /** The mission's promise, where nothing else was decided. */
 const HOUSE_YEARS_MIN = 30
@@ -155,6 +156,29 @@ export class LockKeeper {
     return true
   }
 
+  /**
+   * Why stores would refuse to let go of a study's packs now, in a sentence; undefined where none would. To be asked before
+   * a destruction is committed to. What was hidden by a deletion is brought back first, or it would be overlooked.
+   */
+  async blocks(studyUid: string): Promise<string | undefined> {
+    const locking = new Map(this.#locking().map((one) => [one.store.id, one]))
+    for (let after = 0; locking.size > 0; ) {
+      const page = await this.#options.catalogue.packs({ studyUid, after, limit: PAGE })
+      for (const pack of page) {
+        after = pack.id
+        for (const { store } of pack.copies) {
+          const where = locking.get(store)
+          if (!where) continue
+          await this.recover(pack, store)
+          const held = await whyLocked(where.adapter, pack.key, this.#now())
+          if (held !== undefined) return `store ${store} locks ${pack.key} ${held}`
+        }
+      }
+      if (page.length < PAGE) break
+    }
+    return undefined
+  }
+
   #locking(): LockingStore[] {
     return this.#options.stores.all.flatMap((store) => {
       const { lock, adapter } = store
@@ -222,9 +246,8 @@ export class LockKeeper {
     const subject = { study: studyUid, pack: sha256, store: store.id }
     const nowMs = this.#now()
     await assertSame(adapter, pack)
-    const wanted = await this.#wanted(pack)
-    const { until, due } = targetOf(wanted, settings, nowMs)
     let seen = await adapter.getLock(key)
+    const { wanted, until, due } = await this.#target(pack, settings, seen, nowMs)
     const drift = driftOf(before, seen, nowMs)
     if (drift !== undefined) {
       await this.#alarm('lock-drift', `${key}: ${drift}`, subject)
@@ -246,11 +269,24 @@ export class LockKeeper {
     return drift
   }
 
-  async #wanted({ studyUid, sealedAt }: Pack): Promise<Date> {
+  /** A decision that is on its way is waited for under the brief lock of the start, as no lock can be taken back. */
+  async #target(
+    { studyUid, sealedAt }: Pack,
+    settings: StoreLock,
+    { until }: ObjectLock,
+    nowMs: number,
+  ): Promise<Target & { wanted: Date }> {
     const { retainUntil, catalogue } = this.#options
     const decided = await retainUntil.of(studyUid)
-    if (decided) return decided
-    return yearsAfter(new Date((await catalogue.lastReceived(studyUid)) ?? sealedAt), HOUSE_YEARS_MIN)
+    if (decided) return { wanted: decided, ...targetOf(decided, settings, nowMs) }
+    const { graceMs = 0 } = retainUntil
+    const waitUntilMs = Date.parse(sealedAt) + graceMs
+    if (graceMs > 0 && nowMs < waitUntilMs && until && until.getTime() > waitUntilMs) {
+      return { wanted: until, until, due: new Date(waitUntilMs) }
+    }
+    const received = new Date((await catalogue.lastReceived(studyUid)) ?? sealedAt)
+    const house = yearsAfter(received, HOUSE_YEARS_MIN)
+    return { wanted: house, ...targetOf(house, settings, nowMs) }
   }
 
   async #alarm(alarm: string, detail: string, subject: { study: string; pack: string; store: string }): Promise<void> {

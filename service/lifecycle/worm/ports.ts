@@ -5,6 +5,11 @@ export interface RetainUntil {
    * `FOR_EVER`. It may grow later, and `LockKeeper.changed` wants to be told; it never shrinks.
    */
   of(studyUid: string): Promise<Date | undefined>
+  /**
+   * How long after a pack was sealed a decision may still be on its way. Until then nothing is locked for decades because
+   * there is none. Default 0.
+   */
+  readonly graceMs?: number
 }
 
 /** Further than any store locks: clamped, and extended again and again. */

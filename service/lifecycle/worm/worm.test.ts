@@ -46,6 +46,24 @@ describe('locks of packs', () => {
     assert.ok(Math.abs((await yearsOf(a, 0)) - 40) < 0.01, 'never shorter')
   })
 
+  test('a decision that is on its way is waited for, though not for ever', async () => {
+    const a = locking('a')
+    const { worm, sealAll, yearsOf, decided, clock, dueNow } = await site([a], [], { graceMs: 60_000 })
+    await sealAll()
+    await worm.run()
+    assert.ok((await yearsOf(a, 0)) < 0.1)
+    assert.equal(await dueNow('a'), 0)
+    decided.set(studyUid(0), new Date(clock.nowMs + 10 * 365.25 * DAY))
+    await worm.changed(studyUid(0))
+    await worm.run()
+    assert.ok(Math.abs((await yearsOf(a, 0)) - 10) < 0.01)
+    assert.ok((await yearsOf(a, 1)) < 0.1)
+    clock.nowMs += 61_000
+    await worm.run()
+    assert.ok(Math.abs((await yearsOf(a, 1)) - 30) < 0.01)
+    assert.ok(Math.abs((await yearsOf(a, 0)) - 10) < 0.01)
+  })
+
   test('growth that nobody told of is found by the scrub', async () => {
     const a = locking('a')
     const { worm, sealAll, yearsOf, decided, clock, scrub } = await site([a])
@@ -301,6 +319,24 @@ describe('what is locked and to be moved', () => {
       ['b'],
     )
     assert.equal((await said('pack.freed')).length, STUDIES)
+  })
+
+  test('is said before a study is destroyed, of each of its packs', async () => {
+    const a = locking('a')
+    const { worm, sealAll, packOf, receive, sealer, catalogue } = await site([a])
+    await sealAll()
+    await receive(0, 'worm/more')
+    await sealer.seal(studyUid(0))
+    assert.match((await worm.blocks(studyUid(0))) ?? '', /store a locks packs.* until 20/)
+    const both = await catalogue.packs({ limit: 10, studyUid: studyUid(0) })
+    const [first, last] = both.map(({ key }) => a.objects.find(key))
+    Object.assign(first ?? {}, { lockedUntil: undefined })
+    assert.match((await worm.blocks(studyUid(0))) ?? '', /until 20/)
+    Object.assign(last ?? {}, { lockedUntil: undefined, legalHold: true })
+    assert.match((await worm.blocks(studyUid(0))) ?? '', /by a legal hold/)
+    Object.assign(last ?? {}, { legalHold: false })
+    assert.equal(await worm.blocks(studyUid(0)), undefined)
+    assert.match((await worm.blocks((await packOf(1)).studyUid)) ?? '', /until 20/)
   })
 
   test('a legal hold keeps it too', async () => {

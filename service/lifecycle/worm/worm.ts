@@ -83,6 +83,10 @@ export class Worm {
     return this.#keeper.changed(studyUid)
   }
 
+  blocks(studyUid: string): Promise<string | undefined> {
+    return this.#keeper.blocks(studyUid)
+  }
+
   check(pack: Pack, store: string): Promise<string | undefined> {
     return this.#keeper.check(pack, store)
   }
