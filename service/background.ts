@@ -15,10 +15,13 @@ import { Sealer } from './lifecycle/seal.ts'
 import { Sealing } from './lifecycle/sealing.ts'
 import { Tiering, type TieringConfig, tiersOf } from './lifecycle/tiers/tiering.ts'
 import { Volumes } from './lifecycle/tiers/volumes.ts'
+import { Worm } from './lifecycle/worm/worm.ts'
 import { StudyGuard } from './retention/guard.ts'
 import type { KeepingFacts } from './retention/ports.ts'
+import { retainUntil } from './retention/retain-until.ts'
 import { Retention } from './retention/retention.ts'
 import type { RecordDescriber } from './retrieve/describe-record.ts'
+import { whyNotWorm } from './stores/worm.ts'
 
 export interface Background {
   sealer: Sealer
@@ -28,6 +31,7 @@ export interface Background {
   retention: Retention
   tiering: Tiering
   reconciler: Reconciler
+  worm: Worm
 }
 
 export interface BackgroundOptions {
@@ -60,7 +64,16 @@ export function openBackground({
   }
   const tiers = tiersOf(stores, config)
   const volumes = new Volumes(catalogue.tiers, config.volumes)
-  const placement = new Placement(tiers, () => catalogue.drainingStores())
+  const unfit = config.sealing.worm === 'required' ? whyNotWorm : undefined
+  const placement = new Placement(tiers, () => catalogue.drainingStores(), unfit)
+  const worm = new Worm({
+    catalogue,
+    stores,
+    retainUntil: retainUntil(catalogue.retention),
+    holds: { isHeld: (studyUid) => catalogue.retention.isHeld([studyUid]) },
+    events,
+    warn,
+  })
   const sealer = new Sealer({
     catalogue,
     instances,
@@ -109,6 +122,7 @@ export function openBackground({
     catalogue,
     copies,
     tiers,
+    worm,
     periodMs: config.scrub.periodDays * 24 * 3_600_000,
     bytesPerSecond: config.scrub.bytesPerSecond,
     warn,
@@ -136,5 +150,5 @@ export function openBackground({
   })
   archive.hooks.used = (pack) => tiering.uses.used(pack)
   archive.hooks.admit = () => tiering.watch.admit()
-  return { sealer, sealing, drainer, scrubber, tiering, retention, reconciler }
+  return { sealer, sealing, drainer, scrubber, tiering, retention, reconciler, worm }
 }

@@ -97,8 +97,9 @@ export class Node {
   }
 
   #startBackground(config: Config): void {
-    const { sealing, drainer, scrubber, retention, tiering } = this.#background as Background
+    const { sealing, drainer, scrubber, retention, tiering, worm } = this.#background as Background
     tiering.start()
+    worm.start()
     if (config.sealing.enabled) sealing.start()
     if (config.scrub.enabled) scrubber.start()
     void drainer.resume()
@@ -109,8 +110,8 @@ export class Node {
   /** What takes longer is broken off, as a crash would break it off, which harms nothing. */
   async #stopBackground(): Promise<void> {
     if (!this.#background) return
-    const { sealing, sealer, drainer, scrubber, retention, tiering, reconciler } = this.#background
-    const lasting = [sealing, drainer, scrubber, retention, tiering, reconciler].map((one) => one.stop())
+    const { sealing, sealer, drainer, scrubber, retention, tiering, reconciler, worm } = this.#background
+    const lasting = [sealing, drainer, scrubber, retention, tiering, reconciler, worm].map((one) => one.stop())
     const stopped = Promise.all([...lasting, sealer.idle(), this.#imports?.close()])
     await Promise.race([stopped, sleep(STOP_DEADLINE_MS, undefined, { ref: false })])
   }
@@ -132,6 +133,7 @@ export class Node {
     const lost = this.#background?.scrubber.trouble
     if (lost !== undefined) reasons.push(lost)
     reasons.push(...(this.#background?.retention.troubles ?? []))
+    reasons.push(...(this.#background?.worm.troubles ?? []))
     return reasons
   }
 
@@ -216,6 +218,7 @@ export class Node {
       tiering: background.tiering,
       reconciler: background.reconciler,
       imports,
+      worm: background.worm,
       log: this.#log,
       version: VERSION,
       status: async () => {

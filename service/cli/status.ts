@@ -14,6 +14,13 @@ interface Status {
   landing: { bytesFree: number; bytesTotal: number; reserveBytes: number }
 }
 
+interface WormRow {
+  store: string
+  asked: string
+  enforced: string
+  immutableFiles: boolean
+}
+
 interface Sealed {
   packs: { key: string; stores: string[]; instances: number; sizeBytes: number }[]
   leftOut: string[]
@@ -25,7 +32,12 @@ export function addStatusVerbs(program: Command, done: Done): void {
     .action(async (options: WithNode) => {
       const status = (await ask(options, '/api/v1/status')) as Status
       const capacity = (await ask(options, '/api/v1/capacity')) as Capacity
-      print(options.json, { ...status, ...capacity }, () => `${table(status)}\n\n${capacityTables(capacity)}`)
+      const { stores: worm } = (await ask(options, '/api/v1/worm')) as { stores: WormRow[] }
+      print(
+        options.json,
+        { ...status, ...capacity, worm },
+        () => `${table(status, worm)}\n\n${capacityTables(capacity)}`,
+      )
       done(status.ready && status.degraded.length === 0 ? EXIT.yes : EXIT.no)
     })
   addSeal(program, done)
@@ -49,7 +61,7 @@ function addSeal(program: Command, done: Done): void {
     })
 }
 
-function table({ version, startedAt, degraded, catalogue, landing }: Status): string {
+function table({ version, startedAt, degraded, catalogue, landing }: Status, worm: readonly WormRow[]): string {
   const share = Math.round((100 * landing.bytesFree) / Math.max(1, landing.bytesTotal))
   const rows: [string, string][] = [
     ['node', `${degraded.length === 0 ? 'ready' : degraded.join('; ')}, version ${version}, since ${startedAt}`],
@@ -59,6 +71,16 @@ function table({ version, startedAt, degraded, catalogue, landing }: Status): st
     ['catalogue', catalogue.dialect],
     ['landing', `${size(landing.bytesFree)} free (${share} %), ${size(landing.reserveBytes)} of it in reserve`],
   ]
+  for (const row of worm) {
+    const words = lockWords(row)
+    if (words !== '') rows.push([`store ${row.store}`, words])
+  }
   const width = Math.max(...rows.map(([name]) => name.length)) + 2
   return rows.map(([name, text]) => `${name.padEnd(width)}${text}`).join('\n')
+}
+
+function lockWords(row: WormRow | undefined): string {
+  if (row?.immutableFiles) return 'files marked immutable (not write-once)'
+  if (!row || row.asked === 'none') return ''
+  return row.enforced === row.asked ? `locked: ${row.asked}` : `NOT locked: ${row.asked} was asked for`
 }

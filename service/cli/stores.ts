@@ -86,8 +86,8 @@ function drained({ store, state, moved, movedBytes, stayed, reasons, unknown }: 
   return [...lines, ...reasons].join('\n')
 }
 
-function scrubbed({ intact, bytes, repaired, added, lost, unreadable, findings }: ScrubReport): string {
-  const summary = `${intact} copies intact (${size(bytes)}), ${repaired} made good, ${added} copies added, ${lost} lost, ${unreadable} unreadable`
+function scrubbed({ intact, bytes, repaired, added, lost, relocked, unreadable, findings }: ScrubReport): string {
+  const summary = `${intact} copies intact (${size(bytes)}), ${repaired} made good, ${added} copies added, ${lost} lost, ${relocked} locked again, ${unreadable} unreadable`
   return [summary, ...findings].join('\n')
 }
 

@@ -21,6 +21,10 @@ const fileStore = z.strictObject({
   ...placing,
   type: z.literal('file'),
   folder: z.string().min(1).describe('root of the store, on a local disk or NFS; relative to the data folder'),
+  immutable: z
+    .boolean()
+    .optional()
+    .describe('set the immutable flag of each file (chattr +i): a bar against mistakes, not write-once storage'),
 })
 
 const variable = z.string().regex(/^[A-Z_][A-Z0-9_]*$/, 'the name of an environment variable')
@@ -47,6 +51,24 @@ const s3Store = z.strictObject({
     .optional()
     .describe("names of environment variables; default: the AWS SDK's own chain"),
   bytesTotal: z.int().min(1).optional().describe('what was bought, where the store itself cannot tell'),
+  objectLock: z
+    .enum(['none', 'governance', 'compliance'])
+    .default('none')
+    .describe('lock every pack in this mode; compliance can be taken back by nobody, so try governance first'),
+  initialLockDays: z
+    .number()
+    .min(0.0001)
+    .max(365)
+    .default(7)
+    .describe('lock of a pack that is written, before the catalogue has it and its retention is known'),
+  lockYearsMax: z
+    .number()
+    .min(0.0001)
+    .max(100)
+    .default(100)
+    .describe(
+      'the longest lock, from now, that the maker of the store allows; what must be kept longer is extended later',
+    ),
 })
 
 export const storeConfig = z.discriminatedUnion('type', [fileStore, s3Store])
@@ -72,6 +94,10 @@ export const sealingConfig = z.strictObject({
     .max(8)
     .default(1)
     .describe('stores that must hold a pack, verified, before the landing lets go of it'),
+  worm: z
+    .enum(['none', 'required'])
+    .default('none')
+    .describe('required: packs go only to stores that were seen to enforce a compliance lock'),
   landingSeconds: z
     .number()
     .min(0)

@@ -37,6 +37,17 @@ export const KINDS = {
   'pack.sealed': z.object({ sizeBytes: count, instances: count, events: z.object(head).optional() }),
   'pack.placed': z.object(placed),
   'pack.verified': z.object({ ...placed, intact: z.boolean(), found: text.optional() }),
+  /**
+   * The lock that the store shows, read back. Texts are times as in ISO 8601; `wanted` is until when the study must be kept,
+   * which may be later than the store locks.
+   */
+  'pack.locked': z.object({
+    store: name,
+    mode: z.enum(['none', 'governance', 'compliance']),
+    until: z.iso.datetime().optional(),
+    wanted: z.iso.datetime(),
+    legalHold: z.boolean(),
+  }),
   /** From one tier to another. */
   'pack.moved': z.object({ from: name, to: name, sizeBytes: count }),
   /** `permit` identifies the right by which the bytes were freed. */

@@ -7,6 +7,7 @@ import type { Reconciler } from '../lifecycle/reconcile.ts'
 import type { Scrubber } from '../lifecycle/scrub.ts'
 import type { Sealed } from '../lifecycle/seal.ts'
 import type { Tiering } from '../lifecycle/tiers/tiering.ts'
+import type { Worm } from '../lifecycle/worm/worm.ts'
 import type { Officer } from '../retention/officer.ts'
 import type { Retention } from '../retention/retention.ts'
 import type { Stores } from '../stores/ports.ts'
@@ -27,6 +28,7 @@ export interface ApiContext extends DicomWebContext {
   tiering: Pick<Tiering, 'capacity' | 'mover' | 'pins' | 'admin'>
   imports: ImportUseCases
   reconciler: Pick<Reconciler, 'start' | 'report' | 'findings'>
+  worm: Pick<Worm, 'probe' | 'report'>
 }
 
 export const uid = z.string().max(64)

@@ -23,6 +23,7 @@ import { sendText } from './send.ts'
 import { STORE_ROUTES } from './store-routes.ts'
 import { TIER_ROUTES } from './tier-routes.ts'
 import { sendInstance } from './wado.ts'
+import { WORM_ROUTES } from './worm-routes.ts'
 
 const sourceSchema = z.object({
   protocol: z.enum(['stow', 'dimse', 'import']),
@@ -59,6 +60,7 @@ const ROUTES = [
   ...TIER_ROUTES,
   ...IMPORT_ROUTES,
   ...RECONCILE_ROUTES,
+  ...WORM_ROUTES,
   route({
     path: '/status',
     summary: 'The state of this node and what the archive holds',

@@ -63,6 +63,7 @@ const scrubSchema = z.object({
   repaired: count.describe('damaged or missing copies that another copy made good'),
   added: count.describe('copies made of packs that fewer stores held than wanted'),
   lost: count.describe('damaged copies without an intact other one'),
+  relocked: count.describe('locks that had become less and were set again; deletions by others that were taken back'),
   unreadable: count.describe('copies in stores that could not be asked'),
   findings: z.array(z.string()),
   startedAt: timestamp,

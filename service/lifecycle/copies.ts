@@ -11,6 +11,7 @@ import type { PackReader } from '../retrieve/pack-reader.ts'
 import type { Stores } from '../stores/ports.ts'
 import type { Placement, Where } from './placement.ts'
 import { AwaitsRecall, type CopyState, putAndReadBack, readBack } from './read-back.ts'
+import { whyLocked } from './worm/why-locked.ts'
 
 export interface CopiesOptions {
   catalogue: Pick<CataloguePacks, 'addPack' | 'dropCopy' | 'pack'>
@@ -134,6 +135,7 @@ export class Copies {
 
   async #free(pack: Pack, from: string, copiesMin: number, reason: string): Promise<void> {
     const { stores, events, facts } = this.#options
+    await this.#assertUnlocked(pack, from)
     const copies: { place: string; key: string; sha256: string; verifiedAtMs: number }[] = []
     for (const { store } of pack.copies) {
       if (store === from || copies.length >= copiesMin) continue
@@ -170,6 +172,14 @@ export class Copies {
       .catch((error) => {
         if (!isStorageError(error, 'not_found')) throw error
       })
+  }
+
+  /** A copy whose store would refuse must stay known: what was let go of and is still there would be nobody's. */
+  async #assertUnlocked({ key }: Pack, from: string): Promise<void> {
+    const adapter = this.#options.stores.get(from)?.adapter
+    const why = adapter && (await whyLocked(adapter, key, Date.now()))
+    if (why === undefined) return
+    throw new ArchiveError('forbidden', `${key} stays in ${from}: the store locks it ${why}`)
   }
 }
 

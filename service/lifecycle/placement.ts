@@ -19,11 +19,17 @@ export interface Where {
 export class Placement {
   readonly tiers: Tiers
   readonly #draining: () => Promise<ReadonlySet<string>>
+  readonly #unfit: (store: Store) => string | undefined
 
-  /** `draining`: stores that are to be emptied, and get nothing. */
-  constructor(stores: Stores | Tiers, draining: () => Promise<ReadonlySet<string>> = async () => new Set()) {
+  /** `draining`: stores that are to be emptied, and get nothing. `unfit`: why a store that works must get nothing. */
+  constructor(
+    stores: Stores | Tiers,
+    draining: () => Promise<ReadonlySet<string>> = async () => new Set(),
+    unfit: (store: Store) => string | undefined = () => undefined,
+  ) {
     this.tiers = stores instanceof Tiers ? stores : new Tiers(stores, DEFAULTS)
     this.#draining = draining
+    this.#unfit = unfit
   }
 
   /**
@@ -32,7 +38,7 @@ export class Placement {
    */
   async choose(sizeBytes: number, tried: ReadonlySet<string>, where: Where = {}): Promise<Store> {
     const draining = await this.#draining()
-    const search = new Search(sizeBytes, tried, draining)
+    const search = new Search(sizeBytes, tried, draining, this.#unfit)
     const home = where.tier ?? this.tiers.first
     const pool = this.tiers.storesIn(home)
     const reserve = this.tiers.reserveShare(home)
@@ -60,10 +66,17 @@ class Search {
   readonly #sizeBytes: number
   readonly #tried: ReadonlySet<string>
   readonly #draining: ReadonlySet<string>
+  readonly #unfit: (store: Store) => string | undefined
   readonly #reasons = new Map<string, string>()
   #full = false
 
-  constructor(sizeBytes: number, tried: ReadonlySet<string>, draining: ReadonlySet<string>) {
+  constructor(
+    sizeBytes: number,
+    tried: ReadonlySet<string>,
+    draining: ReadonlySet<string>,
+    unfit: (store: Store) => string | undefined,
+  ) {
+    this.#unfit = unfit
     this.#sizeBytes = sizeBytes
     this.#tried = tried
     this.#draining = draining
@@ -87,6 +100,8 @@ class Search {
     // Nothing is polled: unless somebody asks for it, a store that nobody reads from would stay away for ever.
     if (store.trouble !== undefined) await store.tryAgain()
     if (store.trouble !== undefined) return this.#pass(store, store.trouble)
+    const unfit = this.#unfit(store)
+    if (unfit !== undefined) return this.#pass(store, unfit)
     if (!store.takes) return this.#pass(store, store.refusal ?? 'it took nothing a moment ago')
     const capacity = await store.capacity()
     if (!capacity) return 1

@@ -4,6 +4,7 @@ import type { Source } from '../../storage-adapters/contract/source.ts'
 import type { Pack } from '../catalogue/ports.ts'
 import { recheckPack } from '../packing/verify.ts'
 import type { Store } from '../stores/ports.ts'
+import { initialLock } from '../stores/worm.ts'
 
 /** `unreadable`: the store could not be asked, which says nothing of what it holds. */
 export type CopyState = 'intact' | 'damaged' | 'unreadable'
@@ -15,9 +16,9 @@ export class AwaitsRecall extends Error {
 
 const isCold = ({ adapter }: Store): boolean => adapter.capabilities.recall
 
-/** Stores a pack, and reads it back. Throws what the store throws, and where it gives back other bytes than it took. */
+/** Stores a pack, locked briefly where the store locks, and reads it back. Throws what the store throws, and where it gives back other bytes than it took. */
 export async function putAndReadBack(store: Store, key: string, source: Source): Promise<void> {
-  await store.adapter.put(key, source)
+  await store.adapter.put(key, source, initialLock(store, Date.now()))
   const { sha256, sizeBytes } = source
   const { state, found } = await readBack(store, { key, sha256, sizeBytes }, { recall: true })
   if (state === 'unreadable' && isCold(store)) throw new AwaitsRecall(`${store.id} must recall it first: ${found}`)

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { CataloguePacks, Pack } from '../catalogue/ports.ts'
 import type { Copies } from './copies.ts'
 import type { Tiers } from './tiers/tiers.ts'
+import type { Worm } from './worm/worm.ts'
 
 const PAGE = 50
 const REASONS_MAX = 20
@@ -11,6 +12,8 @@ export interface ScrubberOptions {
   catalogue: Pick<CataloguePacks, 'packsToCheck' | 'packsWithFewer' | 'pack'>
   copies: Pick<Copies, 'check' | 'add' | 'disown' | 'free'>
   tiers: Pick<Tiers, 'copiesMax' | 'copiesOf'>
+  /** Where stores lock. */
+  worm?: Pick<Worm, 'check' | 'recover'>
   /** Each copy is read again within so long. */
   periodMs: number
   /** What background reading takes of the stores at the most. */
@@ -28,6 +31,8 @@ export interface ScrubReport {
   added: number
   /** Damaged copies without an intact other one. They stay, and what is intact in them is served. */
   lost: number
+  /** Locks that were missing, shorter or weaker than before, and were set again; deletions that were taken back. */
+  relocked: number
   /** Copies in stores that could not be asked. They are looked at next time. */
   unreadable: number
   /** What was found, the first ones only. */
@@ -96,6 +101,7 @@ export class Scrubber {
       repaired: 0,
       added: 0,
       lost: 0,
+      relocked: 0,
       unreadable: 0,
       findings: [],
       startedAt: new Date().toISOString(),
@@ -178,10 +184,21 @@ export class Scrubber {
 
   /** True when the copy is whole, or gone from the list for another reason. */
   async #copy(pack: Pack, store: string, report: ScrubReport): Promise<boolean> {
-    const state = await this.#options.copies.check(pack, store)
+    const { copies, worm } = this.#options
+    let state = await copies.check(pack, store)
+    if (state === 'damaged' && (await worm?.recover(pack, store))) {
+      report.relocked += 1
+      this.#find(report, `${pack.key} in store ${store} had been deleted by somebody else, and was brought back`)
+      state = await copies.check(pack, store)
+    }
     if (state === 'intact') {
       report.intact += 1
       report.bytes += pack.sizeBytes
+      const drift = await worm?.check(pack, store)
+      if (drift !== undefined) {
+        report.relocked += 1
+        this.#find(report, `${pack.key} in store ${store}: ${drift}`)
+      }
       return true
     }
     if (state === 'unreadable') {
@@ -190,12 +207,12 @@ export class Scrubber {
     }
     const repaired = await this.#repair(pack, store)
     report[repaired ? 'repaired' : 'lost'] += 1
-    if (report.findings.length < REASONS_MAX) {
-      report.findings.push(
-        `${pack.key} in store ${store} is damaged; ${repaired ? 'made good' : 'no store has it whole'}`,
-      )
-    }
+    this.#find(report, `${pack.key} in store ${store} is damaged; ${repaired ? 'made good' : 'no store has it whole'}`)
     return repaired
+  }
+
+  #find({ findings }: ScrubReport, what: string): void {
+    if (findings.length < REASONS_MAX) findings.push(what)
   }
 
   /** From another copy, to another store, or where there is none, in the place of the damaged one. */

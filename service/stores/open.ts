@@ -7,7 +7,8 @@ import { isStorageError, StorageError } from '../../storage-adapters/contract/er
 import { checkStore, claimStore, readIdentity, type StoreIdentity } from '../../storage-adapters/contract/identity.ts'
 import { bytesSource } from '../../storage-adapters/contract/read-source.ts'
 import { FileStore } from '../../storage-adapters/file/file.ts'
-import { S3Store } from '../../storage-adapters/s3/s3.ts'
+import type { S3Options } from '../../storage-adapters/s3/options.ts'
+import { s3Store } from '../../storage-adapters/s3/s3.ts'
 import { type CircuitChange, circuitBreaker } from '../../storage-adapters/wrap/circuit-breaker.ts'
 import { limit } from '../../storage-adapters/wrap/limit.ts'
 import { metrics, type Observation } from '../../storage-adapters/wrap/metrics.ts'
@@ -17,7 +18,7 @@ import { ArchiveError } from '../errors.ts'
 import { AddedStores } from './added.ts'
 import { adviceFor, Health } from './health.ts'
 import { StoreIdentities } from './identities.ts'
-import type { Store, Stores } from './ports.ts'
+import type { Store, StoreLock, Stores } from './ports.ts'
 import { WhenOpen } from './when-open.ts'
 
 /** Read by whoever finds the store in decades and has nothing else. */
@@ -140,6 +141,8 @@ async function openStore(config: StoreConfig, identities: StoreIdentities, optio
     get error() {
       return opened.error
     },
+    lock: lockOf(config),
+    probe: () => opened.reopen(),
     get trouble() {
       const reason = opened.trouble ?? isolated
       return reason && `${reason}: ${adviceFor(opened.error)}. It is used again by itself`
@@ -161,11 +164,17 @@ async function openStore(config: StoreConfig, identities: StoreIdentities, optio
 
 function build(config: StoreConfig, dataDir: string): StorageAdapter {
   if (config.type === 's3') {
-    const { type: _, tier: __, weight: ___, ...settings } = config
+    const { type: _, tier: __, weight: ___, initialLockDays: ____, lockYearsMax: _____, ...settings } = config
     const given = Object.entries(settings).filter(([, value]) => value !== undefined)
-    return new S3Store(Object.fromEntries(given) as unknown as ConstructorParameters<typeof S3Store>[0])
+    return s3Store(Object.fromEntries(given) as unknown as S3Options)
   }
-  return new FileStore({ id: config.id, folder: resolve(dataDir, config.folder) })
+  const { id, folder, immutable = false } = config
+  return new FileStore({ id, folder: resolve(dataDir, folder), immutable })
+}
+
+function lockOf(config: StoreConfig): StoreLock | undefined {
+  if (config.type !== 's3' || config.objectLock === 'none') return undefined
+  return { mode: config.objectLock, initialDays: config.initialLockDays, yearsMax: config.lockYearsMax }
 }
 
 /**

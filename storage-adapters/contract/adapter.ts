@@ -129,6 +129,15 @@ export interface Recallable {
   recallState(key: string, signal?: AbortSignal): Promise<RecallState>
 }
 
+/** A store that keeps the bytes of what is deleted past Firn, as versioned buckets do. */
+export interface Recoverable {
+  /**
+   * Makes the object visible again where nothing but a mark of deletion hides it; that frees no bytes. Resolves with whether
+   * it was hidden so. What is visible then isn't compared with the digest, unless the store recorded it.
+   */
+  recover(key: string, sha256: string, signal?: AbortSignal): Promise<boolean>
+}
+
 /** Whether locks can be set and read. What they are worth, `capabilities.objectLock` says. */
 export function isLockable(adapter: StorageAdapter): adapter is StorageAdapter & Lockable {
   const { getLock, extendLock, setLegalHold } = adapter as Partial<Lockable>
@@ -138,6 +147,10 @@ export function isLockable(adapter: StorageAdapter): adapter is StorageAdapter &
 /** Final after `open()`, because some stores tell only then. */
 export function isCapacityAware(adapter: StorageAdapter): adapter is StorageAdapter & CapacityAware {
   return adapter.capabilities.capacity && typeof (adapter as Partial<CapacityAware>).capacity === 'function'
+}
+
+export function isRecoverable(adapter: StorageAdapter): adapter is StorageAdapter & Recoverable {
+  return typeof (adapter as Partial<Recoverable>).recover === 'function'
 }
 
 export function isRecallable(adapter: StorageAdapter): adapter is StorageAdapter & Recallable {

@@ -10,6 +10,11 @@ export interface Capabilities {
   readonly createOnly: 'native' | 'link' | 'none'
   /** The strongest lock that the store was seen to enforce. */
   readonly objectLock: 'none' | 'governance' | 'compliance'
+  /**
+   * Files are marked so that nothing but a privileged process that unmarks them first can change or remove them. A bar
+   * against mistakes; no lock, as it has no date and doesn't bind whoever may set it.
+   */
+  readonly immutableFiles?: boolean
   /** Whether it can tell how much room there is: `CapacityAware`. */
   readonly capacity: boolean
   /** Whether objects may have to be recalled before they can be read: `Recallable`. */
@@ -24,7 +29,7 @@ export interface Capabilities {
 }
 
 export interface LoweredCapability {
-  readonly capability: 'objectLock' | 'createOnly' | 'backendSha256' | 'capacity'
+  readonly capability: 'objectLock' | 'immutableFiles' | 'createOnly' | 'backendSha256' | 'capacity'
   /** A sentence for an administrator: what was seen. */
   readonly reason: string
 }

@@ -21,6 +21,7 @@ import type { Source } from '../contract/source.ts'
 import { fileError, hasCode } from './errors.ts'
 import { FileBody } from './file-body.ts'
 import { Folders, identityOf, syncFolder } from './folders.ts'
+import { makeImmutable, probeImmutable, unlinkMarked } from './immutable.ts'
 import { cleanIncoming, digestOf, newIncoming, unlinkIncoming, writeIncoming } from './incoming.ts'
 import { probeLinks } from './probe.ts'
 import { walk } from './walk.ts'
@@ -41,6 +42,11 @@ export interface FileOptions {
   folder: string
   /** Nothing is written, nor probed by writing: for a file system that is mounted read-only and is to be evacuated. */
   readOnly?: boolean
+  /**
+   * Files are marked immutable (chattr +i), where the file system and this process's rights allow it; `immutableFiles` tells
+   * whether they do. Default false.
+   */
+  immutable?: boolean
   /** What interrupted writes left is removed at `open()` when it is older than this. Default a day. */
   staleMs?: number
   /** Default 32. */
@@ -55,24 +61,27 @@ export interface FileOptions {
  */
 export class FileStore implements StorageAdapter, CapacityAware {
   readonly id: string
-  readonly capabilities: Capabilities
+  #capabilities: Capabilities
   readonly #root: string
   readonly #incoming: string
   readonly #readOnly: boolean
+  readonly #immutable: boolean
   readonly #staleMs: number
   readonly #beforeStep: (step: PutStep) => void
   #folders: Folders
   #rootIdentity = ''
 
-  constructor({ id, folder, readOnly = false, staleMs = DAY_MS, requestsMax = 32, beforeStep }: FileOptions) {
+  constructor(options: FileOptions) {
+    const { id, folder, readOnly = false, immutable = false, staleMs = DAY_MS, requestsMax = 32, beforeStep } = options
     this.id = id
     this.#root = resolve(folder)
     this.#incoming = join(this.#root, INCOMING)
     this.#readOnly = readOnly
+    this.#immutable = immutable
     this.#staleMs = staleMs
     this.#beforeStep = beforeStep ?? (() => undefined)
     this.#folders = new Folders(this.#root)
-    this.capabilities = Object.freeze({
+    this.#capabilities = Object.freeze({
       rangeRead: true,
       createOnly: 'link',
       objectLock: 'none',
@@ -82,6 +91,10 @@ export class FileStore implements StorageAdapter, CapacityAware {
       requestsMax,
       lowered: [],
     })
+  }
+
+  get capabilities(): Capabilities {
+    return this.#capabilities
   }
 
   async open(signal?: AbortSignal): Promise<void> {
@@ -95,11 +108,21 @@ export class FileStore implements StorageAdapter, CapacityAware {
       })
       await cleanIncoming(this.#incoming, new Date(Date.now() - this.#staleMs))
       await probeLinks(this.#root, this.#incoming)
+      if (this.#immutable) await this.#tryImmutable()
     } catch (error) {
       const failed = fileError(error, this.id)
       // A disk without room for an empty file must still be opened, to be read and evacuated.
       if (!isStorageError(failed, 'out_of_space')) throw failed
     }
+  }
+
+  async #tryImmutable(): Promise<void> {
+    const reason = await probeImmutable(this.#incoming)
+    this.#capabilities = Object.freeze({
+      ...this.#capabilities,
+      immutableFiles: reason === undefined,
+      lowered: reason === undefined ? [] : [{ capability: 'immutableFiles' as const, reason }],
+    })
   }
 
   async #identity(): Promise<string> {
@@ -126,20 +149,26 @@ export class FileStore implements StorageAdapter, CapacityAware {
     throwIfAborted(signal)
     await this.#checkRoot()
     const created = await this.#inStorageTerms(key, signal, async () => {
-      if (await this.#isThere(key, source, signal)) return false
-      const incoming = newIncoming(this.#incoming)
-      this.#beforeStep('write')
-      await writeIncoming(incoming, source, signal, () => this.#beforeStep('sync'))
-      try {
-        return await this.#publish(incoming, key, source, signal)
-      } finally {
-        this.#beforeStep('unlink')
-        await unlink(incoming).catch(() => undefined)
-      }
+      const isNew = await this.#putUnlessThere(key, source, signal)
+      if (this.#capabilities.immutableFiles) await makeImmutable(this.#path(key), this.#incoming)
+      return isNew
     })
     this.#beforeStep('done')
     const { sizeBytes, sha256 } = source
     return { created, sizeBytes, sha256, checksumBy: 'adapter' }
+  }
+
+  async #putUnlessThere(key: string, source: Source, signal: AbortSignal | undefined): Promise<boolean> {
+    if (await this.#isThere(key, source, signal)) return false
+    const incoming = newIncoming(this.#incoming)
+    this.#beforeStep('write')
+    await writeIncoming(incoming, source, signal, () => this.#beforeStep('sync'))
+    try {
+      return await this.#publish(incoming, key, source, signal)
+    } finally {
+      this.#beforeStep('unlink')
+      await unlink(incoming).catch(() => undefined)
+    }
   }
 
   /** Gives the file its name. False when somebody else came first, with the same bytes. */
@@ -255,7 +284,7 @@ export class FileStore implements StorageAdapter, CapacityAware {
     const found = await this.#find(key, () => lstat(path))
     if (!found.isFile()) throw new StorageError('not_found', `${this.id} has no ${key}`)
     await this.#find(key, async () => {
-      await unlink(path)
+      await unlinkMarked(path)
       await this.#folders.syncNearest(dirname(path))
       if (found.nlink > 1) await unlinkIncoming(this.#incoming, found.ino)
     })

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
+import { CreateBucketCommand, DeleteObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import { skipUnless } from '../../test/support/host.ts'
 import { type Gateway, rgwInstalled, startGateway } from '../../test/support/rgw.ts'
 import { conformance } from '../conformance/conformance.ts'
-import { rejectsWith, someBytes } from '../conformance/fixture.ts'
+import { readAll, rejectsWith, someBytes } from '../conformance/fixture.ts'
 import { bytesSource } from '../contract/read-source.ts'
 import type { S3Options } from './options.ts'
 import { s3Store } from './s3.ts'
@@ -57,6 +57,30 @@ describe('s3 on Ceph', { skip: skipUnless(rgwInstalled, 'Ceph is not installed')
   const suite = { largeBytes: 10 * MIB + 17, listedObjects: 1_100 }
   conformance('s3, plain bucket', onNewBucket(false, { prefix: 'archive/' }), suite)
   conformance('s3, lock bucket', onNewBucket(true, { objectLock: 'compliance' }), { largeBytes: 5 * MIB + 17 })
+
+  test('a deletion that left the bytes where they were is taken back, and no other is', async () => {
+    const bucket = await newBucket(true)
+    const store = s3Store(options(bucket, { objectLock: 'compliance' }))
+    await store.open()
+    const bytes = someBytes(1_000)
+    const source = bytesSource(bytes)
+    assert.equal(await store.recover('missing', source.sha256), false)
+    await store.put('hidden', source)
+    assert.equal(await store.recover('hidden', source.sha256), false, 'it is there')
+    const hide = () => client.send(new DeleteObjectCommand({ Bucket: bucket, Key: 'hidden' }))
+    for (let times = 0; times < 2; times++) await hide()
+    await rejectsWith('not_found', store.stat('hidden'))
+    assert.equal(await store.recover('hidden', 'f'.repeat(64)), false, 'other bytes were asked for')
+    assert.equal(await store.recover('hidden', source.sha256), true)
+    assert.ok((await readAll((await store.get('hidden')).body)).equals(bytes))
+    await client.send(new PutObjectCommand({ Bucket: bucket, Key: 'hidden', Body: 'other bytes' }))
+    await hide()
+    assert.equal(await store.recover('hidden', source.sha256), false, 'somebody else has put something there')
+    const plain = s3Store(options(await newBucket(false)))
+    await plain.open()
+    await plain.put('a', source)
+    assert.equal(await plain.recover('b', source.sha256), false, 'a bucket without versions keeps nothing')
+  })
 
   test("a lock doesn't bind whoever owns the cluster, and what he removes is missed", async () => {
     const bucket = await newBucket(true)

@@ -19,6 +19,7 @@ import type {
   OpenObject,
   PutOptions,
   PutReceipt,
+  Recoverable,
   StorageAdapter,
 } from '../contract/adapter.ts'
 import type { Capabilities } from '../contract/capabilities.ts'
@@ -33,7 +34,7 @@ import { extend, lockOf, setLegalHold } from './locks.ts'
 import { OBJECT_BYTES_MAX, type S3Options, settingsOf } from './options.ts'
 import { type CreateOnly, capacityOf, cleanUploads, isVersioned, probe } from './probe.ts'
 import { AlreadyThere, isInParts, uploadInParts, uploadWhole } from './upload.ts'
-import { removeObject, removeVersions } from './versions.ts'
+import { removeObject, removeVersions, undelete } from './versions.ts'
 
 /** Objects in a bucket of AWS S3, Ceph, MinIO or another that speaks S3. `Lockable` if the options ask for locks. */
 export function s3Store(options: S3Options): S3Store {
@@ -41,7 +42,7 @@ export function s3Store(options: S3Options): S3Store {
   return objectLock === 'none' ? new S3Store(options) : new LockingS3Store({ ...options, objectLock })
 }
 
-export class S3Store implements StorageAdapter, CapacityAware {
+export class S3Store implements StorageAdapter, CapacityAware, Recoverable {
   readonly id: string
   protected readonly bucket: Bucket
   #capabilities: Capabilities
@@ -274,6 +275,13 @@ export class S3Store implements StorageAdapter, CapacityAware {
     if (!permits(permit, key)) throw new StorageError('permission_denied', `${this.id}: no permit for ${key}`)
     this.#checkWritable()
     await (this.#versioned ? removeVersions : removeObject)(this.bucket, key, permit, signal)
+  }
+
+  async recover(key: string, sha256: string, signal?: AbortSignal): Promise<boolean> {
+    checkKey(key)
+    if (!this.#versioned) return false
+    this.#checkWritable()
+    return undelete(this.bucket, key, sha256, signal)
   }
 
   async capacity(signal?: AbortSignal): Promise<Capacity> {

@@ -57,6 +57,21 @@ export async function removeVersions(bucket: Bucket, key: string, permit: Permit
   for (const version of [...data, ...markers]) await removeOne(bucket, key, version, signal)
 }
 
+/**
+ * Takes back deletions that left the bytes where they were, by removing their marks. Only where the newest version is a mark,
+ * and the newest one below has the digest: what others have put under the key isn't Firn's to bring back.
+ */
+export async function undelete(bucket: Bucket, key: string, sha256: string, signal?: AbortSignal): Promise<boolean> {
+  if (await bucket.headIfThere(key, signal)) return false
+  const { data, markers } = await versionsOf(bucket, key, signal)
+  const newest = data.at(-1)
+  if (newest === undefined || markers.length === 0) return false
+  const { Metadata } = await bucket.head(key, signal, newest)
+  if (Metadata?.[SHA256_METADATA] !== sha256) return false
+  for (const marker of markers) await removeOne(bucket, key, marker, signal)
+  return (await bucket.headIfThere(key, signal))?.VersionId === newest
+}
+
 /** For a bucket without versions. */
 export async function removeObject(bucket: Bucket, key: string, permit: Permit, signal?: AbortSignal): Promise<void> {
   await checkPermit(bucket, key, permit, undefined, signal)

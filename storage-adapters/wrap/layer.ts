@@ -2,8 +2,10 @@ import {
   type CapacityAware,
   isLockable,
   isRecallable,
+  isRecoverable,
   type Lockable,
   type Recallable,
+  type Recoverable,
   type StorageAdapter,
 } from '../contract/adapter.ts'
 import type { Capabilities } from '../contract/capabilities.ts'
@@ -21,6 +23,7 @@ export type Operation =
   | 'set_legal_hold'
   | 'request_recall'
   | 'recall_state'
+  | 'recover'
 
 export interface Call {
   readonly operation: Operation
@@ -58,7 +61,14 @@ export function layer(inner: StorageAdapter, around: Around, own: Own = {}): Sto
     close: () => inner.close(),
   }
   const { capabilities: _, ...methods } = own
-  return Object.assign(outer, methods, capacityOf(inner, around), locksOf(inner, around), recallOf(inner, around))
+  return Object.assign(
+    outer,
+    methods,
+    capacityOf(inner, around),
+    locksOf(inner, around),
+    recoverOf(inner, around),
+    recallOf(inner, around),
+  )
 }
 
 function capacityOf(inner: StorageAdapter, around: Around): Partial<CapacityAware> {
@@ -76,6 +86,14 @@ function locksOf(inner: StorageAdapter, around: Around): Partial<Lockable> {
       around({ operation: 'extend_lock', key, signal }, () => inner.extendLock(key, until, signal)),
     setLegalHold: (key, on, signal) =>
       around({ operation: 'set_legal_hold', key, signal }, () => inner.setLegalHold(key, on, signal)),
+  }
+}
+
+function recoverOf(inner: StorageAdapter, around: Around): Partial<Recoverable> {
+  if (!isRecoverable(inner)) return {}
+  return {
+    recover: (key, sha256, signal) =>
+      around({ operation: 'recover', key, signal }, () => inner.recover(key, sha256, signal)),
   }
 }
 

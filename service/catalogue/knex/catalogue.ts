@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Knex } from 'knex'
 import type { DicomJson } from '../../dicom/types.ts'
 import type { Event } from '../../events/event.ts'
+import type { CatalogueLocks, CopyLock, LockedCopy } from '../lock-ports.ts'
 import type {
   CatalogueJournal,
   CataloguePacks,
@@ -28,6 +29,7 @@ import { find } from './find.ts'
 import { KnexImports } from './imports.ts'
 import { conflictingCopies, instances, servedCopies } from './instances.ts'
 import { keyFor } from './keys.ts'
+import * as locks from './locks.ts'
 import * as packs from './packs.ts'
 import { isProjected, projectedUpTo } from './projections/index.ts'
 import { KnexRetention } from './retention/index.ts'
@@ -37,7 +39,7 @@ import { Writer } from './writer.ts'
 
 /** The catalogue over SQLite or PostgreSQL: an index of what storage holds, never the truth itself. */
 export class KnexCatalogue
-  implements CatalogueReader, CatalogueWriter, CatalogueJournal, CataloguePacks, ProjectEvents
+  implements CatalogueReader, CatalogueWriter, CatalogueJournal, CataloguePacks, CatalogueLocks, ProjectEvents
 {
   readonly dialect: Dialect
   readonly retention: KnexRetention
@@ -257,6 +259,27 @@ export class KnexCatalogue
 
   packsOf(digests: readonly string[]): Promise<ReadonlyMap<string, number>> {
     return packs.packsOf(this.#read, digests)
+  }
+
+  locksDue(store: string, by: string, limit: number): Promise<LockedCopy[]> {
+    return locks.locksDue(this.#read, store, by, limit)
+  }
+
+  lockOf(pack: number, store: string): Promise<CopyLock | undefined> {
+    return locks.lockOf(this.#read, pack, store)
+  }
+
+  noteLock(note: locks.LockNote): Promise<void> {
+    return this.#writer.noteLock(note)
+  }
+
+  studyLocksDue(studyUid: string): Promise<void> {
+    return this.#writer.studyLocksDue(studyUid)
+  }
+
+  async lastReceived(studyUid: string): Promise<string | undefined> {
+    await this.#writer.caughtUp()
+    return locks.lastReceived(this.#read, studyUid)
   }
 
   async retirableSegments(packedBefore: string): Promise<number[]> {

@@ -110,6 +110,11 @@ export async function packsByKey(knex: Knex, afterKey: string, limit: number): P
   return withCopies(knex, rows)
 }
 
+export async function packsById(knex: Knex, ids: readonly number[]): Promise<Map<number, Pack>> {
+  const found = await withCopies(knex, await knex('packs').whereIn('id', [...ids]))
+  return new Map(found.map((pack) => [pack.id, pack]))
+}
+
 export async function packsToCheck(
   knex: Knex,
   verifiedBefore: string,
@@ -120,14 +125,10 @@ export async function packsToCheck(
     .orderBy('verified_at')
     .limit(limit)
     .select('pack', 'store')
-  const found = await withCopies(
+  const byId = await packsById(
     knex,
-    await knex('packs').whereIn(
-      'id',
-      old.map(({ pack }) => pack),
-    ),
+    old.map(({ pack }) => pack),
   )
-  const byId = new Map(found.map((pack) => [pack.id, pack]))
   return old.map(({ pack, store }) => ({ pack: byId.get(pack) as Pack, store }))
 }
 

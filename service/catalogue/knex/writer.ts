@@ -4,6 +4,7 @@ import type { Evaluated } from '../retention-ports.ts'
 import { Batches, type Waiting } from './batches.ts'
 import type { DatabaseOptions } from './connect.ts'
 import type { ImportWrite } from './import-writes.ts'
+import type { LockNote } from './locks.ts'
 import type { Projected } from './projections/index.ts'
 import { instanceRows } from './rows.ts'
 import { Thread } from './thread.ts'
@@ -76,6 +77,14 @@ export class Writer {
 
   async dropCopy(pack: number, store: string): Promise<void> {
     await this.#write('dropCopy', { pack, store })
+  }
+
+  async noteLock(note: LockNote): Promise<void> {
+    await this.#write('noteLock', note)
+  }
+
+  async studyLocksDue(studyUid: string): Promise<void> {
+    await this.#write('studyLocksDue', studyUid)
   }
 
   async retireSegment(segment: number): Promise<void> {

@@ -6,6 +6,7 @@ import { commit } from './commit.ts'
 import { type DatabaseOptions, openReader, openWriter } from './connect.ts'
 import { type ImportWrite, writeImport } from './import-writes.ts'
 import { KeptIds } from './kept-ids.ts'
+import { type LockNote, noteLock, studyLocksDue } from './locks.ts'
 import { addPack, dropCopy, durably, retireSegment, segmentRemoved } from './pack-writes.ts'
 import { type Projected, project, projectedTables } from './projections/index.ts'
 import { forgetDoomed } from './retention/forget.ts'
@@ -78,6 +79,14 @@ export class Rows {
 
   dropCopy(copy: { pack: number; store: string }): Promise<void> {
     return dropCopy(this.#write, copy)
+  }
+
+  noteLock(note: LockNote): Promise<void> {
+    return noteLock(this.#write, note)
+  }
+
+  studyLocksDue(studyUid: string): Promise<void> {
+    return studyLocksDue(this.#write, studyUid)
   }
 
   retireSegment(segment: number): Promise<void> {
