@@ -1,8 +1,12 @@
 import type { Logger } from 'pino'
 import type { Observation } from '../storage-adapters/wrap/metrics.ts'
 import { KnexCatalogue } from './catalogue/knex/catalogue.ts'
+import type { RejectionPolicy } from './catalogue/knex/overlay/visibility.ts'
 import { type InstanceRecord, isPacked, type NewInstance } from './catalogue/ports.ts'
 import type { Config } from './config/schema.ts'
+import { QUALITY } from './corrections/codes.ts'
+import { Records } from './corrections/records.ts'
+import { fillMissing, withRecords } from './corrections/with-records.ts'
 import type { DataFolder } from './data-folder.ts'
 import { SYSTEM } from './events/event.ts'
 import { listFiles, peerFolder } from './events/files.ts'
@@ -35,6 +39,8 @@ export interface Archive {
   instances: StoredInstances
   events: EventLog
   projector: Projector
+  /** What corrections say that may not stand in the event log. */
+  records: Records
   ledger: Ledger
   receiver: Receiver
   /** What an administrator has to look into. */
@@ -55,11 +61,17 @@ export async function openArchive(
     await assertBelongs(catalogue, folder)
     const events = await openEvents(folder, log)
     opened = events
-    const projector = new Projector({ catalogue, warn: (message, details) => log.error(details, message) })
+    const records = new Records(folder.records)
+    await catalogue.corrections.setRejectionPolicy(policyOf(config.corrections))
+    const projector = new Projector({
+      catalogue: withRecords(catalogue, records),
+      warn: (message, details) => log.error(details, message),
+    })
     // What was destroyed must be known before storage is replayed.
     await projectAll(projector, events, folder).catch((error: Error) =>
       log.error({ reason: error.message }, 'the catalogue lacks events; the node starts all the same'),
     )
+    await fillMissing(catalogue.corrections, records)
     const knownOffsets = await offsetsOf(catalogue)
     const complete = await catalogue.completeSegments()
     const retired = await catalogue.retiredSegments()
@@ -115,6 +127,7 @@ export async function openArchive(
       instances,
       events: events,
       projector,
+      records,
       ledger,
       receiver,
       troubles,
@@ -125,6 +138,10 @@ export async function openArchive(
     await catalogue.close()
     throw error
   }
+}
+
+export function policyOf({ qualityRejected, rejectionNotes }: Config['corrections']): RejectionPolicy {
+  return { shownCodes: qualityRejected === 'show' ? [QUALITY] : [], notesShown: rejectionNotes === 'show' }
 }
 
 /** A log that can't be written, on a full disk or because it is damaged, keeps nobody from reading images. */

@@ -4,8 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pino, { type Logger } from 'pino'
 import { type Archive, openArchive } from './archive.ts'
 import { type Background, openBackground } from './background.ts'
+import type { InstanceRecord } from './catalogue/ports.ts'
 import type { Config } from './config/schema.ts'
 import { Tokens } from './config/tokens.ts'
+import { Corrections } from './corrections/correct.ts'
+import { RejectionNotes } from './corrections/notes.ts'
 import { DataFolder } from './data-folder.ts'
 import { createDimseServer, type Listener } from './dimse/index.ts'
 import type { ApiContext } from './http/api-routes.ts'
@@ -158,13 +161,14 @@ export class Node {
   }
 
   #context(archive: Archive): ApiContext {
-    const { catalogue, landing, receiver, instances, stores } = archive
+    const { catalogue, landing, receiver, instances, stores, events, projector, records } = archive
     const { http, limits, dataDir } = this.#config
     const describer = new RecordDescriber(instances, limits.headerBytesMax)
     this.#describer = describer
     const metadata = new MetadataStore({
       folder: (this.#folder as DataFolder).metadata,
       catalogue,
+      corrections: catalogue.corrections,
       describer,
       quietMs: METADATA_QUIET_MS,
       warn: (message, details) => this.#log.warn(details, message),
@@ -180,8 +184,17 @@ export class Node {
       log: this.#log,
     })
     this.#background = background
+    const { corrections } = catalogue
+    const projected = (site: string, seq: number): Promise<void> => projector.upTo(site, seq)
+    const correct = new Corrections({ catalogue, corrections, records, events, projected })
+    const describe = (record: InstanceRecord): Promise<Buffer> => describer.describe(record, 'bulkdata')
+    const { applyNotes: apply, dicomwebDelete } = this.#config.corrections
+    const receive = new RejectionNotes({ receive: receiver, catalogue, corrections, correct, describe, apply })
     return {
-      receive: this.#metrics.counted(receiver, ({ studyUid }) => {
+      corrections,
+      correct,
+      dicomwebDelete,
+      receive: this.#metrics.counted(receive, ({ studyUid }) => {
         this.#lastArrival = Date.now()
         metadata.changed(studyUid)
       }),

@@ -3,6 +3,8 @@ import pino, { type Logger } from 'pino'
 import { projectAll, replayInto } from '../archive.ts'
 import { KnexCatalogue } from '../catalogue/knex/catalogue.ts'
 import type { Config } from '../config/schema.ts'
+import { Records } from '../corrections/records.ts'
+import { withRecords } from '../corrections/with-records.ts'
 import { archiveIdOf, DataFolder, FolderInUse } from '../data-folder.ts'
 import { EventLog } from '../events/log.ts'
 import { Projector } from '../events/projector.ts'
@@ -92,7 +94,11 @@ async function rebuild(config: Config, force: boolean) {
 async function projectEvents(catalogue: KnexCatalogue, folder: DataFolder, log: Logger): Promise<void> {
   const { archiveId } = folder
   const events = await EventLog.open({ folder: folder.events, site: archiveId, generation: archiveId })
-  const projector = new Projector({ catalogue, warn: (message, details) => log.warn(details, message) })
+  const records = new Records(folder.records)
+  const projector = new Projector({
+    catalogue: withRecords(catalogue, records),
+    warn: (message, details) => log.warn(details, message),
+  })
   try {
     await projectAll(projector, events, folder)
   } finally {

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { CataloguePacks } from '../catalogue/ports.ts'
 import type { Role } from '../config/tokens.ts'
+import type { Actor } from '../events/ports.ts'
 import type { Drainer } from '../lifecycle/drain.ts'
 import type { Scrubber } from '../lifecycle/scrub.ts'
 import type { Sealed } from '../lifecycle/seal.ts'
@@ -42,7 +43,13 @@ export const statusSchema = z.object({
   dimse: z.object({ aeTitle: z.string(), host: z.string(), port: z.int() }).nullable(),
 })
 
-export interface Route<Query extends z.ZodObject, Answer extends z.ZodType> {
+/** What a request brings beside its address. */
+export interface RouteRequest<Body extends z.ZodObject> {
+  body: z.output<Body>
+  actor: Actor
+}
+
+export interface Route<Query extends z.ZodObject, Answer extends z.ZodType, Body extends z.ZodObject = z.ZodObject> {
   path: string
   /** Default get. */
   method?: 'get' | 'post' | 'delete'
@@ -50,12 +57,19 @@ export interface Route<Query extends z.ZodObject, Answer extends z.ZodType> {
   role: Role
   parameters?: z.ZodObject
   query?: Query
+  /** JSON. */
+  body?: Body
   answer: Answer
-  handle(context: ApiContext, query: z.output<Query>, parameters: Record<string, string>): Promise<z.input<Answer>>
+  handle(
+    context: ApiContext,
+    query: z.output<Query>,
+    parameters: Record<string, string>,
+    request: RouteRequest<Body>,
+  ): Promise<z.input<Answer>>
 }
 
-export function route<Query extends z.ZodObject, Answer extends z.ZodType>(
-  one: Route<Query, Answer>,
+export function route<Query extends z.ZodObject, Answer extends z.ZodType, Body extends z.ZodObject = z.ZodObject>(
+  one: Route<Query, Answer, Body>,
 ): Route<z.ZodObject, z.ZodType> {
   return one as unknown as Route<z.ZodObject, z.ZodType>
 }

@@ -1,6 +1,7 @@
-import type { Request, RequestHandler, Response, Router } from 'express'
+import express, { type Request, type RequestHandler, type Response, type Router } from 'express'
 import { z } from 'zod'
 import type { Conflict, InstanceRecord } from '../catalogue/ports.ts'
+import type { Role } from '../config/tokens.ts'
 import { ArchiveError } from '../errors.ts'
 import {
   type ApiContext,
@@ -13,7 +14,8 @@ import {
   timestamp,
   uid,
 } from './api-routes.ts'
-import { only } from './auth.ts'
+import { actorOf, callerOf, only } from './auth.ts'
+import { CORRECTION_ROUTES } from './correction-routes.ts'
 import { sendText } from './send.ts'
 import { STORE_ROUTES } from './store-routes.ts'
 import { sendInstance } from './wado.ts'
@@ -38,17 +40,18 @@ const instanceSchema = z.object({
 
 const changeSchema = z.object({
   seq: z.int().min(1),
-  kind: z.enum(['instance_stored', 'instance_conflict']),
+  kind: z.enum(['instance_stored', 'instance_conflict', 'instance_hidden', 'instance_restored', 'study_corrected']),
   at: timestamp,
   studyUid: uid,
   seriesUid: uid,
   sopInstanceUid: uid,
-  sha256,
+  sha256: sha256.or(z.literal('')),
 })
 
 /** Firn's own API: the same schemas validate, shape the answers and describe them. */
 const ROUTES = [
   ...STORE_ROUTES,
+  ...CORRECTION_ROUTES,
   route({
     path: '/status',
     summary: 'The state of this node and what the archive holds',
@@ -96,6 +99,9 @@ const ROUTES = [
   }),
 ]
 
+/** The longest list of instances that a request may name fits. */
+const BODY_BYTES_MAX = 1024 * 1024
+
 const BY_DIGEST = '/instances/by-digest/{sha256}'
 
 function view(record: InstanceRecord | Conflict): z.output<typeof instanceSchema> {
@@ -117,15 +123,24 @@ async function copyByDigest({ catalogue }: ApiContext, digest: unknown): Promise
   const parsed = sha256.safeParse(String(digest).toLowerCase())
   if (!parsed.success) throw new ArchiveError('invalid_request', 'a digest is 64 hexadecimal digits of SHA-256')
   const record = await catalogue.byDigest(parsed.data)
-  if (!record) throw new ArchiveError('not_found', 'no copy has this digest')
+  if (!record) throw noCopy()
   return record
 }
 
+const noCopy = (): ArchiveError => new ArchiveError('not_found', 'no copy has this digest')
+
 /** Adds the API's routes below `/api/v1`. */
 export function addApi(router: Router, context: ApiContext): void {
-  for (const one of ROUTES) router[one.method ?? 'get'](expressPath(one.path), only(one.role), serve(one, context))
+  for (const one of ROUTES) {
+    const body = one.body ? [express.json({ limit: BODY_BYTES_MAX })] : []
+    router[one.method ?? 'get'](expressPath(one.path), only(one.role), ...body, serve(one, context))
+  }
   router.get(expressPath(BY_DIGEST), only('read'), async (req, res) => {
-    await sendInstance(context, req, res, await copyByDigest(context, req.params.sha256))
+    const copy = await copyByDigest(context, req.params.sha256)
+    // Who may hide an instance may also look at it.
+    const sees = ['records', 'admin'].some((role) => callerOf(req).roles.has(role as Role))
+    if (!sees && (await context.corrections.isHidden(copy.sopInstanceUid))) throw noCopy()
+    await sendInstance(context, req, res, copy)
   })
   const document = JSON.stringify(openApi(context.version))
   router.get('/openapi.json', (req, res) => sendText(req, res, 'application/json', document))
@@ -137,11 +152,17 @@ function serve(one: Route<z.ZodObject, z.ZodType>, context: ApiContext): Request
   const query = one.query ?? z.object({})
   return async (req: Request, res: Response) => {
     const parsed = query.strict().safeParse(req.query)
-    if (!parsed.success) throw new ArchiveError('invalid_request', z.prettifyError(parsed.error).replaceAll('\n', ' '))
-    const answer = await one.handle(context, parsed.data, req.params as Record<string, string>)
+    if (!parsed.success) throw invalid(parsed.error)
+    const body = (one.body ?? z.object({})).safeParse(req.body ?? {})
+    if (!body.success) throw invalid(body.error)
+    const request = { body: body.data, actor: actorOf(req, one.role) }
+    const answer = await one.handle(context, parsed.data, req.params as Record<string, string>, request)
     await sendText(req, res, 'application/json', JSON.stringify(answer))
   }
 }
+
+const invalid = (error: z.ZodError): ArchiveError =>
+  new ArchiveError('invalid_request', z.prettifyError(error).replaceAll('\n', ' '))
 
 /** OpenAPI 3.1, whose schemas are JSON Schema 2020-12 as zod writes it. */
 function openApi(version: string) {
@@ -156,6 +177,9 @@ function openApi(version: string) {
         summary: one.summary,
         'x-role': one.role,
         parameters: [...parametersOf('path', one.parameters), ...parametersOf('query', one.query)],
+        ...(one.body
+          ? { requestBody: { required: true, content: { 'application/json': { schema: schemaOf(one.body) } } } }
+          : {}),
         responses: {
           '200': { description: 'the answer', content: { 'application/json': { schema: schemaOf(one.answer) } } },
           ...errors,

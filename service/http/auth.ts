@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import type { NextFunction, Request, RequestHandler, Response } from 'express'
 import type { Role, Token, Tokens } from '../config/tokens.ts'
+import type { Actor } from '../events/ports.ts'
 
 /** Who sends a request. Without tokens (loopback only) everybody is `anonymous` and may do everything. */
 export interface Caller {
@@ -13,6 +14,11 @@ const ANONYMOUS: Caller = { name: '', roles: new Set(['send', 'read', 'records',
 
 export function callerOf(req: Request): Caller {
   return callers.get(req) ?? { name: '', roles: new Set() }
+}
+
+/** Who is behind a request that needed this role, as events name them. */
+export function actorOf(req: Request, role: Role): Actor {
+  return { name: callerOf(req).name, role, from: addressOf(req) }
 }
 
 /** The client's network address; empty when what a proxy says is none. */

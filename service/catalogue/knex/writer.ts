@@ -2,6 +2,8 @@ import { ArchiveError } from '../../errors.ts'
 import type { LandingLocation, NewInstance, NewPack, RecordOutcome } from '../ports.ts'
 import { Batches, type Waiting } from './batches.ts'
 import type { DatabaseOptions } from './connect.ts'
+import type { RejectionPolicy } from './overlay/visibility.ts'
+import type { RecordContent } from './projections/corrections.ts'
 import type { Projected } from './projections/index.ts'
 import { instanceRows } from './rows.ts'
 import { Thread } from './thread.ts'
@@ -84,6 +86,14 @@ export class Writer {
 
   async project(projected: Projected): Promise<void> {
     await this.#write('project', projected)
+  }
+
+  async fillRecord(record: string, content: RecordContent): Promise<void> {
+    await this.#write('fillRecord', { record, content })
+  }
+
+  async setRejectionPolicy(policy: RejectionPolicy): Promise<void> {
+    await this.#write('setRejectionPolicy', policy)
   }
 
   async setMeta(key: string, value: string): Promise<void> {

@@ -4,7 +4,9 @@ import type { NewPack, RecordOutcome } from '../ports.ts'
 import { commit } from './commit.ts'
 import { type DatabaseOptions, openReader, openWriter } from './connect.ts'
 import { KeptIds } from './kept-ids.ts'
+import { type RejectionPolicy, setPolicy } from './overlay/visibility.ts'
 import { addPack, dropCopy, durably, retireSegment, segmentRemoved } from './pack-writes.ts'
+import { fillRecord, type RecordContent } from './projections/corrections.ts'
 import { type Projected, project, projectedTables } from './projections/index.ts'
 import type { InstanceRows } from './rows.ts'
 
@@ -81,6 +83,14 @@ export class Rows {
 
   project(projected: Projected): Promise<void> {
     return project(this.#write, projected)
+  }
+
+  fillRecord(record: { record: string; content: RecordContent }): Promise<void> {
+    return this.#write.transaction((trx) => fillRecord(trx, record))
+  }
+
+  setRejectionPolicy(policy: RejectionPolicy): Promise<void> {
+    return setPolicy(this.#write, policy)
   }
 
   async setMeta({ key, value }: { key: string; value: string }): Promise<void> {

@@ -1,10 +1,12 @@
 import type { Knex } from 'knex'
 import type { Event } from '../../../events/event.ts'
 import { known } from '../../../events/kinds.ts'
+import { corrections } from './corrections.ts'
 import type { Projection } from './projection.ts'
+import { rejections } from './rejections.ts'
 
 /** One file for each subject. */
-const PROJECTIONS: readonly Projection[] = []
+const PROJECTIONS: readonly Projection[] = [rejections, corrections]
 
 const CURSORS = 'projection_cursors'
 
