@@ -8,6 +8,7 @@ import type { InstanceRecord } from './catalogue/ports.ts'
 import type { Config } from './config/schema.ts'
 import { Tokens } from './config/tokens.ts'
 import { Corrections } from './corrections/correct.ts'
+import { CorrectedInstances } from './corrections/corrected-instances.ts'
 import { RejectionNotes } from './corrections/notes.ts'
 import { DataFolder } from './data-folder.ts'
 import { createDimseServer, type Listener } from './dimse/index.ts'
@@ -193,6 +194,7 @@ export class Node {
     return {
       corrections,
       correct,
+      corrected: new CorrectedInstances(instances, corrections, limits.headerBytesMax),
       dicomwebDelete,
       receive: this.#metrics.counted(receive, ({ studyUid }) => {
         this.#lastArrival = Date.now()

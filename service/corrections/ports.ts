@@ -1,3 +1,4 @@
+import type { InstanceRecord } from '../catalogue/ports.ts'
 import type { DicomJson, Tag } from '../dicom/types.ts'
 import type { Actor } from '../events/event.ts'
 import type { Laid, PatientKey } from './overlay.ts'
@@ -121,3 +122,15 @@ export interface Correct {
 
 /** Tags that were given, in the order of tags. */
 export const tagsIn = (json: DicomJson): Tag[] => Object.keys(json).sort()
+
+/** An instance with corrections laid over its header, or as it is stored where there are none. */
+export interface CorrectedInstance {
+  corrected: boolean
+  sizeBytes: number
+  bytes(): AsyncIterable<Buffer>
+}
+
+export interface ReadCorrected {
+  /** Throws ArchiveError `not_acceptable` where the header can't be rewritten safely, and as reading does. */
+  open(record: InstanceRecord): Promise<CorrectedInstance>
+}

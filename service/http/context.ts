@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import type { CatalogueJournal, CatalogueReader } from '../catalogue/ports.ts'
-import type { Correct, ReadCorrections } from '../corrections/ports.ts'
+import type { Correct, ReadCorrected, ReadCorrections } from '../corrections/ports.ts'
 import type { Receive } from '../ingest/ports.ts'
 import type { BulkReader } from '../retrieve/bulk.ts'
 import type { MetadataStore } from '../retrieve/metadata.ts'
@@ -15,6 +15,7 @@ export interface DicomWebContext {
   bulk: BulkReader
   corrections: ReadCorrections
   correct: Correct
+  corrected: ReadCorrected
   /** What DELETE of DICOMweb does. */
   dicomwebDelete: 'refuse' | 'hide'
   /** Origin for URLs in answers; undefined: as the client said it. */

@@ -48,6 +48,7 @@ const correctionSchema = madeSchema.extend({
 
 const made = z.object({ correction: z.string() })
 const study = z.object({ studyUid: uid })
+const patient = z.object({ patientId: identifier })
 const none = z.object({})
 
 const rejectBody = z.strictObject({
@@ -139,21 +140,26 @@ export const CORRECTION_ROUTES = [
     handle: ({ correct }, _query, _parameters, { body, actor }) => correct.mergePatients(body, actor),
   }),
   route({
-    path: '/patients/corrections',
+    path: '/patients/{patientId}/corrections',
     method: 'post',
     summary: "Correct a patient's name, birth date, sex or comments, in all their studies",
     role: 'records',
-    body: z.strictObject({ patient: patientKey, attributes, reason }),
+    parameters: patient,
+    body: z.strictObject({ issuer: identifier.default(''), attributes, reason }),
     answer: made,
-    handle: ({ correct }, _query, _parameters, { body, actor }) => correct.correctPatient(body, actor),
+    handle: ({ correct }, _query, { patientId = '' }, { body: { issuer, ...what }, actor }) =>
+      correct.correctPatient({ ...what, patient: { patientId, issuer } }, actor),
   }),
   route({
-    path: '/patients/corrections',
+    path: '/patients/{patientId}/corrections',
     summary: 'What was corrected of a patient, merged with or moved to them, newest first',
     role: 'records',
-    query: z.object({ patientId: identifier.min(1), issuer: identifier.default('') }),
+    parameters: patient,
+    query: z.object({ issuer: identifier.default('') }),
     answer: z.object({ corrections: z.array(correctionSchema) }),
-    handle: async ({ corrections }, query) => ({ corrections: await corrections.correctionsOfPatient(query) }),
+    handle: async ({ corrections }, { issuer }, { patientId = '' }) => ({
+      corrections: await corrections.correctionsOfPatient({ patientId, issuer }),
+    }),
   }),
   route({
     path: '/corrections/{correction}',

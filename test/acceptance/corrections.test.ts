@@ -7,7 +7,7 @@ import { dcmtkInstalled, findscu, movescu, storescu } from '../support/dcmtk.ts'
 import { Firn, firnCommand } from '../support/firn.ts'
 import { freePort, skipUnless, tempDir } from '../support/host.ts'
 import { type Instance, makeInstance } from '../support/instances.ts'
-import { sha256 } from '../support/part10.ts'
+import { elements, sha256 } from '../support/part10.ts'
 import { newSeed, Random } from '../support/random.ts'
 import {
   type DataSetJson,
@@ -16,6 +16,7 @@ import {
   instancePath,
   items,
   json,
+  parts,
   retrieve,
   search,
   send,
@@ -23,6 +24,7 @@ import {
 } from '../support/web.ts'
 
 const random = new Random(newSeed())
+const AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 const KEY_OBJECT_SELECTION = '1.2.840.10008.5.1.4.1.1.88.59'
 
 function rejectionNote(code: string, rejected: readonly Instance[], scheme = 'DCM'): Instance {
@@ -55,9 +57,12 @@ function rejectionNote(code: string, rejected: readonly Instance[], scheme = 'DC
 describe(`rejection and correction (seed ${random.seed})`, () => {
   let firn: Firn
   let api: string
+  let movePort: number
 
   before(async () => {
-    firn = await Firn.start({ config: { corrections: { dicomwebDelete: 'hide' } } })
+    movePort = await freePort()
+    const destinations = [{ aeTitle: 'MOVESCU', host: '127.0.0.1', port: movePort }]
+    firn = await Firn.start({ config: { corrections: { dicomwebDelete: 'hide' }, dimse: { destinations } } })
     api = `${firn.url}/api/v1`
   })
   after(() => firn?.kill())
@@ -308,8 +313,7 @@ describe(`rejection and correction (seed ${random.seed})`, () => {
     const late = makeInstance(random, { patientId: old, patientName: 'Meier^Old' })
     await store(late)
     assert.equal(first((await shown(late.studyUid))[0], '00100020'), kept)
-    await ok('POST', '/patients/corrections', {
-      patient: { patientId: kept },
+    await ok('POST', `/patients/${kept}/corrections`, {
       attributes: { PatientName: 'Mayer^Right' },
     })
     assert.equal(first((await shown(late.studyUid))[0], '00100010'), 'Mayer^Right')
@@ -347,6 +351,81 @@ describe(`rejection and correction (seed ${random.seed})`, () => {
     )
     await sameBytes(moved)
   })
+
+  const retrieveCorrected = (instance: Instance) =>
+    get(`${firn.dicomWeb}${instancePath(instance)}?corrected=true`, 'application/dicom; transfer-syntax=*')
+
+  for (const transferSyntax of ['explicitLittle', 'implicitLittle', 'jpegBaseline'] as const) {
+    it(`gives a corrected version when asked, and says what was before (${transferSyntax})`, async () => {
+      const before = { '04000561': ['SQ', [{ '04000565': ['CS', 'COERCE'] }]] } as const
+      const [one, two] = study({
+        transferSyntax,
+        accessionNumber: 'BEFORE',
+        undefinedLengths: transferSyntax !== 'explicitLittle',
+        attributes: { '00080000': ['UL', 400], '00081140': ['SQ', [{ '00081150': ['UI', '1.2.3'] }]], ...before },
+      }) as [Instance, Instance]
+      await store(one, two)
+      const untouched = await retrieveCorrected(one)
+      assert.equal(untouched.headers.get('firn-corrected'), 'false')
+      assert.ok(untouched.bytes.equals(one.file))
+      const attributes = { AccessionNumber: 'AFTER', StudyDescription: 'Schädel', StudyID: null }
+      await ok('POST', `/studies/${one.studyUid}/corrections`, { attributes })
+      const answer = await retrieveCorrected(one)
+      assert.equal(answer.status, 200, answer.bytes.toString())
+      assert.equal(answer.headers.get('firn-corrected'), 'true')
+      assert.match(answer.headers.get('content-type') ?? '', /firn-corrected=true/)
+      const [was, is] = [elements(one.file), elements(answer.bytes)]
+      assert.equal(is.get('00080050')?.value?.toString().trim(), 'AFTER')
+      assert.equal(is.get('00081030')?.value?.toString('utf8').trim(), 'Schädel')
+      assert.equal(is.get('00080005')?.value?.toString().trim(), 'ISO_IR 192')
+      assert.equal(is.get('00200010')?.value?.length, 0)
+      const changed = new Set(['00080000', '00080005', '00080050', '00081030', '00200010', '04000561'])
+      for (const [tag, element] of was) {
+        if (!changed.has(tag)) assert.deepEqual(is.get(tag)?.value, element.value, tag)
+      }
+      // Stored as an instance of its own elsewhere, it tells all of that to another reader.
+      const reader = await Firn.start()
+      try {
+        assert.equal((await stow(reader.dicomWeb, [answer.bytes])).status, 200)
+        const [header] = json<DataSetJson[]>(await get(`${reader.dicomWeb}${instancePath(one)}/metadata`))
+        const [coerced, corrected, more] = items(header ?? {}, '04000561')
+        assert.equal(first(coerced, '04000565'), 'COERCE')
+        assert.equal(more, undefined)
+        assert.deepEqual([first(corrected, '04000563'), first(corrected, '04000565')], ['FIRN', 'CORRECT'])
+        const [modified] = items(corrected ?? {}, '04000550')
+        assert.deepEqual([first(modified, '00080050'), first(modified, '00081030')], ['BEFORE', 'Synthetic study'])
+        assert.ok(first(modified, '00200010') !== '')
+        const frames = await get(`${reader.dicomWeb}${instancePath(one)}/frames/1`)
+        const own = await get(`${firn.dicomWeb}${instancePath(one)}/frames/1`)
+        assert.deepEqual(frames.bytes.length, own.bytes.length)
+      } finally {
+        await reader.kill()
+      }
+      const all = parts(await get(`${firn.dicomWeb}/studies/${one.studyUid}?corrected=true`, AS_STORED))
+      assert.equal(all.length, 2)
+      assert.ok(all.some(({ body }) => body.equals(answer.bytes)))
+      // Without being asked for it nobody gets it.
+      assert.ok((await retrieve(firn.dicomWeb, instancePath(one)))[0]?.equals(one.file))
+      await sameBytes([one, two])
+    })
+  }
+
+  for (const options of [
+    { transferSyntax: 'deflated' },
+    { transferSyntax: 'explicitBig' },
+    { characterSet: 'ISO_IR 144' },
+    { patientName: Buffer.from('M\xfcller', 'latin1') },
+  ] as const) {
+    it(`answers 406 where no corrected version can be made (${JSON.stringify(options).slice(0, 40)})`, async () => {
+      const [one] = study({ ...options }) as [Instance]
+      await store(one)
+      await ok('POST', `/studies/${one.studyUid}/corrections`, { attributes: { StudyDescription: 'Schädel' } })
+      assert.equal((await retrieveCorrected(one)).status, 406)
+      const multipart = await get(`${firn.dicomWeb}/studies/${one.studyUid}?corrected=true`, AS_STORED)
+      assert.equal(multipart.status, 406)
+      assert.equal(first((await shown(one.studyUid))[0], '00081030'), 'Schädel')
+    })
+  }
 
   it('refuses what it should, in words', async () => {
     const [one] = study() as [Instance]
@@ -394,7 +473,7 @@ describe(`rejection and correction (seed ${random.seed})`, () => {
     await cStore(...instances)
     await cStore(rejectionNote('113037', [one]))
     await ok('POST', `/studies/${one.studyUid}/corrections`, { attributes: { AccessionNumber: 'DCMTK-1' } })
-    await ok('POST', '/patients/corrections', { patient: { patientId }, attributes: { PatientName: 'Dcmtk^Right' } })
+    await ok('POST', `/patients/${patientId}/corrections`, { attributes: { PatientName: 'Dcmtk^Right' } })
     const found = await findscu(firn.dimsePort, {
       QueryRetrieveLevel: 'STUDY',
       AccessionNumber: 'DCMTK-1',
@@ -419,7 +498,7 @@ describe(`rejection and correction (seed ${random.seed})`, () => {
       [two.sopInstanceUid],
     )
     const study1 = { QueryRetrieveLevel: 'STUDY', StudyInstanceUID: one.studyUid }
-    const moved = await movescu(firn.dimsePort, await freePort(), study1)
+    const moved = await movescu(firn.dimsePort, movePort, study1)
     assert.equal(moved.files.length, 3)
   })
 
