@@ -136,7 +136,7 @@ class Commit {
       const patientId = await this.#idOf('patients', { identity: patient.identity }, patient)
       const id = await this.#idOf('studies', { uid: instance.studyUid }, { ...study, patient: patientId })
       const { received: at } = instance.copy
-      await layOverNewStudy(this.#trx, { id, uid: instance.studyUid, at, patient: patientId, key: patient })
+      await layOverNewStudy(this.#trx, { id, uid: instance.studyUid, at, patientId, patient })
       return id
     })
   }

@@ -10,6 +10,10 @@ export async function up(knex: Knex): Promise<void> {
     // Grows with whatever changes what is shown of a study other than instances that come.
     table.integer('revision').notNullable().defaultTo(0)
   })
+  await knex.schema.alterTable('patients', (table) => {
+    // No stored file names the patient: what is shown came with a correction.
+    table.boolean('named_only').notNullable().defaultTo(false)
+  })
   await knex.schema.createTable('rejections', (table) => {
     table.string('id', 64).primary()
     table.string('study_uid', 64).notNullable().index()
@@ -82,6 +86,7 @@ export async function down(knex: Knex): Promise<void> {
   ]) {
     await knex.schema.dropTable(table)
   }
+  await knex.schema.alterTable('patients', (table) => table.dropColumn('named_only'))
   await knex.schema.alterTable('studies', (table) => table.dropColumn('revision'))
   await knex.schema.alterTable('instances', (table) => table.dropColumn('hidden'))
 }

@@ -1,6 +1,8 @@
 import type { Knex } from 'knex'
 import {
+  byPlace,
   type Correction,
+  identityOf,
   isNothing,
   keyText,
   type Laid,
@@ -164,22 +166,38 @@ async function patientId(trx: Knex.Transaction, studyUid: string, json: DicomJso
   const row = patientRow(studyUid, json)
   const known = await trx('patients').where({ identity: row.identity }).first('id')
   if (known) return known.id
-  const [inserted] = await trx('patients').insert(row).returning('id')
+  const [inserted] = await trx('patients')
+    .insert({ ...row, named_only: true })
+    .returning('id')
   await refreshPatient(trx, inserted.id)
   return inserted.id
 }
 
 /** Shows a patient's own attributes as its corrections want them. */
 async function refreshPatient(trx: Knex.Transaction, id: number): Promise<void> {
-  const row: { attributes: string } = await trx('patients').where({ id }).first('attributes')
+  const row: { attributes: string; named_only: boolean | number } = await trx('patients')
+    .where({ id })
+    .first('attributes', 'named_only')
   const before = await original(trx, 'patient', id)
   const stored = JSON.parse(before?.attributes ?? row.attributes) as DicomJson
   const key = keyOf(stored)
-  const patient = key ? await ofPatient(trx, key) : []
+  if (!key) return
+  const own = (row.named_only ? await baseOf(trx, key) : undefined) ?? stored
+  const patient = await ofPatient(trx, key)
   const laid = laidOver({ original: key, moves: [], merges: [], patient, study: [] })
-  if (!(await keepOriginal(trx, 'patient', id, laid, stored, before))) return
-  const { identity: _, ...columns } = patientRow('', shown(stored, laid))
+  const { identity: _, ...columns } = patientRow('', shown(own, laid))
   await trx('patients').where({ id }).update(columns)
+  await trx('patient_originals').where({ id }).del()
+  if (isNothing(laid)) return
+  await trx('patient_originals').insert({ id, attributes: JSON.stringify(own), laid: JSON.stringify(laid) })
+}
+
+/** What corrections say of a patient whom no file names: the greatest of them. */
+async function baseOf(trx: Knex, key: PatientKey): Promise<DicomJson | undefined> {
+  const to = { 'corrections.to_patient_id': key.patientId, 'corrections.to_issuer': key.issuer }
+  const rows = [...(await active(trx, 'move').where(to)), ...(await active(trx, 'merge').where(to))]
+  const greatest = rows.map(toRedirection).sort(byPlace).at(-1)
+  return greatest && { ...greatest.values, ...identityOf(key) }
 }
 
 export async function refreshSeries(trx: Knex.Transaction, id: number, at: string): Promise<void> {
@@ -216,11 +234,14 @@ export interface Target {
   series_uid: string
   patient_id: string
   issuer: string
+  to_patient_id: string
+  to_issuer: string
 }
 
 /** Shows whatever a correction that came, or went, may have changed. */
 export async function refreshTarget(trx: Knex.Transaction, target: Target, at: string): Promise<void> {
   const { kind, study_uid, series_uid, patient_id, issuer } = target
+  if (kind === 'move') await refreshNamed(trx, target)
   if (kind === 'patient' || kind === 'merge') {
     for await (const key of reachable(trx, { patientId: patient_id, issuer })) await refreshAllOf(trx, key, at)
     return
@@ -230,6 +251,13 @@ export async function refreshTarget(trx: Knex.Transaction, target: Target, at: s
   if (kind !== 'series') return refreshStudy(trx, study.id, at)
   const series = await trx('series').where({ study: study.id, uid: series_uid }).first('id')
   if (series) await refreshSeries(trx, series.id, at)
+}
+
+/** Of whom nothing is known but by corrections. */
+async function refreshNamed(trx: Knex.Transaction, { to_patient_id, to_issuer }: Target): Promise<void> {
+  const identity = patientIdentity({ patient_id: to_patient_id, issuer: to_issuer }, '')
+  const patient = await trx('patients').where({ identity, named_only: true }).first('id')
+  if (patient) await refreshPatient(trx, patient.id)
 }
 
 async function refreshAllOf(trx: Knex.Transaction, key: PatientKey, at: string): Promise<void> {
@@ -244,13 +272,21 @@ async function refreshAllOf(trx: Knex.Transaction, key: PatientKey, at: string):
 /** Corrections that were there before the study, or the patient of its files. */
 export async function layOverNewStudy(
   trx: Knex.Transaction,
-  study: { id: number; uid: string; at: string; patient: number; key: { patient_id: string; issuer: string } },
+  study: { id: number; uid: string; at: string; patientId: number; patient: ReturnType<typeof patientRow> },
 ): Promise<void> {
-  const { id, uid, at, patient, key } = study
+  const { id, uid, at, patientId, patient } = study
+  const { patient_id, issuer } = patient
   const some = trx('corrections').where({ study_uid: uid })
-  if (key.patient_id !== '') some.orWhere({ patient_id: key.patient_id, issuer: key.issuer })
+  if (patient_id !== '') {
+    some.orWhere({ patient_id, issuer }).orWhere({ to_patient_id: patient_id, to_issuer: issuer })
+  }
   if (!(await some.first('id'))) return
-  await refreshPatient(trx, patient)
+  // A file that names the patient tells more than what came with a correction.
+  const claimed = await trx('patients')
+    .where({ id: patientId, named_only: true })
+    .update({ ...patient, named_only: false })
+  if (claimed > 0) await trx('patient_originals').where({ id: patientId }).del()
+  await refreshPatient(trx, patientId)
   await refreshStudy(trx, id, at)
 }
 
