@@ -5,6 +5,7 @@ import type { RejectionPolicy } from './catalogue/knex/overlay/visibility.ts'
 import { type InstanceRecord, isPacked, type NewInstance } from './catalogue/ports.ts'
 import type { Config } from './config/schema.ts'
 import { QUALITY } from './corrections/codes.ts'
+import { recoverRecords } from './corrections/record-copies.ts'
 import { Records } from './corrections/records.ts'
 import { fillMissing, withRecords } from './corrections/with-records.ts'
 import type { DataFolder } from './data-folder.ts'
@@ -71,7 +72,6 @@ export async function openArchive(
     await projectAll(projector, events, folder).catch((error: Error) =>
       log.error({ reason: error.message }, 'the catalogue lacks events; the node starts all the same'),
     )
-    await fillMissing(catalogue.corrections, records)
     const knownOffsets = await offsetsOf(catalogue)
     const complete = await catalogue.completeSegments()
     const retired = await catalogue.retiredSegments()
@@ -86,6 +86,8 @@ export async function openArchive(
       observe,
       warn: (message, details) => log.warn(details, message),
     })
+    await recoverRecords(catalogue.corrections, records, stores)
+    await fillMissing(catalogue.corrections, records)
     const packsReport = await fillFromPacks(catalogue, stores, log)
     const report = await replayInto(catalogue, landing, config, log, {
       skip: new Set([...complete, ...retired]),

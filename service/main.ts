@@ -10,6 +10,7 @@ import { Tokens } from './config/tokens.ts'
 import { Corrections } from './corrections/correct.ts'
 import { CorrectedInstances } from './corrections/corrected-instances.ts'
 import { RejectionNotes } from './corrections/notes.ts'
+import { RecordCopies } from './corrections/record-copies.ts'
 import { DataFolder } from './data-folder.ts'
 import { createDimseServer, type Listener } from './dimse/index.ts'
 import type { ApiContext } from './http/api-routes.ts'
@@ -42,6 +43,7 @@ export class Node {
   #metadata: MetadataStore | undefined
   #describer: RecordDescriber | undefined
   #background: Background | undefined
+  #recordCopies: RecordCopies | undefined
   #lastArrival = 0
   #dimse: Listener | undefined
   #addresses: NodeAddresses | undefined
@@ -101,13 +103,20 @@ export class Node {
     if (config.sealing.enabled) sealing.start()
     if (config.scrub.enabled) scrubber.start()
     void drainer.resume()
+    this.#recordCopies?.start()
   }
 
   /** What takes longer is broken off, as a crash would break it off, which harms nothing. */
   async #stopBackground(): Promise<void> {
     if (!this.#background) return
     const { sealing, sealer, drainer, scrubber } = this.#background
-    const stopped = Promise.all([sealing.stop(), sealer.idle(), drainer.stop(), scrubber.stop()])
+    const stopped = Promise.all([
+      sealing.stop(),
+      sealer.idle(),
+      drainer.stop(),
+      scrubber.stop(),
+      this.#recordCopies?.stop(),
+    ])
     await Promise.race([stopped, sleep(STOP_DEADLINE_MS, undefined, { ref: false })])
   }
 
@@ -187,7 +196,10 @@ export class Node {
     this.#background = background
     const { corrections } = catalogue
     const projected = (site: string, seq: number): Promise<void> => projector.upTo(site, seq)
-    const correct = new Corrections({ catalogue, corrections, records, events, projected })
+    const warn = (message: string, details: object): void => this.#log.warn(details, message)
+    this.#recordCopies = new RecordCopies({ stores, records, warn })
+    const put = (text: string): Promise<string> => records.put(text).finally(() => this.#recordCopies?.soon())
+    const correct = new Corrections({ catalogue, corrections, records: { put }, events, projected })
     const describe = (record: InstanceRecord): Promise<Buffer> => describer.describe(record, 'bulkdata')
     const { applyNotes: apply, dicomwebDelete } = this.#config.corrections
     const receive = new RejectionNotes({ receive: receiver, catalogue, corrections, correct, describe, apply })

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { mkdir, open, readFile, rename, unlink } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ArchiveError } from '../errors.ts'
 import { syncFolder } from '../sync-folder.ts'
@@ -42,6 +42,17 @@ export class Records {
       throw new ArchiveError('storage_failed', `record ${sha256} can't be read`, { cause: error })
     })
     return bytes && digestOf(bytes) === sha256 ? bytes.toString('utf8') : undefined
+  }
+
+  /** Digests of all that are here, in order. */
+  async *list(): AsyncGenerator<string> {
+    const shards = await readdir(this.#folder).catch(() => [])
+    for (const shard of shards.filter((name) => /^[0-9a-f]{2}$/.test(name)).sort()) {
+      for (const name of (await readdir(join(this.#folder, shard))).sort()) {
+        const sha256 = /^([0-9a-f]{64})[.]json$/.exec(name)?.[1]
+        if (sha256 !== undefined) yield sha256
+      }
+    }
   }
 
   async #write(sha256: string, bytes: Buffer): Promise<void> {

@@ -1,6 +1,6 @@
 /** Rejection (IHE IOCM) and correction (IHE PIR), as a client sees them: what is shown changes, what is kept never does. */
 import assert from 'node:assert/strict'
-import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { dcmtkInstalled, findscu, movescu, storescu } from '../support/dcmtk.ts'
@@ -9,6 +9,7 @@ import { freePort, skipUnless, tempDir } from '../support/host.ts'
 import { type Instance, makeInstance } from '../support/instances.ts'
 import { elements, sha256 } from '../support/part10.ts'
 import { newSeed, Random } from '../support/random.ts'
+import { until } from '../support/until.ts'
 import {
   type DataSetJson,
   first,
@@ -26,6 +27,8 @@ import {
 const random = new Random(newSeed())
 const AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 const KEY_OBJECT_SELECTION = '1.2.840.10008.5.1.4.1.1.88.59'
+
+const isRecordInStore = (path: string): boolean => /.[/]records[/][0-9a-f]{64}[.]json$/.test(path)
 
 function rejectionNote(code: string, rejected: readonly Instance[], scheme = 'DCM'): Instance {
   const [one] = rejected
@@ -509,9 +512,14 @@ describe(`rejection and correction (seed ${random.seed})`, () => {
       return [studies, series].map((list) => list.map((one) => JSON.stringify(one)).sort())
     }
     const before = await all()
+    // The store has the records too, so the data folder's may be lost.
+    const inStore = () => readdirSync(firn.dataDir, { recursive: true }).filter((name) => isRecordInStore(String(name)))
+    const here = readdirSync(join(firn.dataDir, 'records'), { recursive: true }).filter((n) => /json$/.test(String(n)))
+    await until('the records are on the store', () => inStore().length === here.length, 20_000)
     await firn.stop()
     const copy = join(tempDir('copy'), 'data')
     cpSync(firn.dataDir, copy, { recursive: true })
+    rmSync(join(copy, 'records'), { recursive: true })
     const rebuilt = await firnCommand(['rebuild', '--data', copy])
     assert.equal(rebuilt.code, 0, rebuilt.stderr)
     await firn.start()
