@@ -7,7 +7,7 @@ const oursExcept = (...allowed) => ({
   pathNot: allowed.map((folder) => `^${folder}`),
 })
 const packages = (...names) => ({ path: `(^|/)node_modules/(${names.join('|')})(/|$)` })
-const useCases = '^service/(ingest|import|retrieve|lifecycle|landing|packing|events|stores|retention)/'
+const useCases = '^service/(ingest|import|retrieve|lifecycle|landing|packing|events|stores|retention|corrections)/'
 /** The only place that builds concrete parts: the node, and the storage with its catalogue that it opens. */
 const compositionRoot = '^service/(main|archive|background|imports)[.]ts$'
 const isTest = '[.]test[.]ts$'

@@ -2,8 +2,13 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { Observation } from '../storage-adapters/wrap/metrics.ts'
 import { KnexCatalogue } from './catalogue/knex/catalogue.ts'
+import type { RejectionPolicy } from './catalogue/knex/overlay/visibility.ts'
 import { type InstanceRecord, isPacked, type NewInstance } from './catalogue/ports.ts'
 import type { Config } from './config/schema.ts'
+import { QUALITY } from './corrections/codes.ts'
+import { recoverRecords } from './corrections/record-copies.ts'
+import { Records } from './corrections/records.ts'
+import { fillMissing, withRecords } from './corrections/with-records.ts'
 import type { DataFolder } from './data-folder.ts'
 import { SYSTEM } from './events/event.ts'
 import { listFiles, peerFolder } from './events/files.ts'
@@ -39,6 +44,8 @@ export interface Archive {
   events: EventLog
   projector: Projector
   clock: ComplianceClock
+  /** What corrections say that may not stand in the event log. */
+  records: Records
   ledger: Ledger
   receiver: Receiver
   /** Set by what works in the background, when it is there. */
@@ -69,7 +76,12 @@ export async function openArchive(
     await assertBelongs(catalogue, folder)
     const events = await openEvents(folder, log)
     opened = events
-    const projector = new Projector({ catalogue, warn: (message, details) => log.error(details, message) })
+    const records = new Records(folder.records)
+    await catalogue.corrections.setRejectionPolicy(policyOf(config.corrections))
+    const projector = new Projector({
+      catalogue: withRecords(catalogue, records),
+      warn: (message, details) => log.error(details, message),
+    })
     // What was destroyed must be known before storage is replayed.
     await projectAll(projector, events, folder).catch((error: Error) =>
       log.error({ reason: error.message }, 'the catalogue lacks events; the node starts all the same'),
@@ -90,6 +102,8 @@ export async function openArchive(
       warn: (message, details) => log.warn(details, message),
       ...(build ? { build } : {}),
     })
+    await recoverRecords(catalogue.corrections, records, stores)
+    await fillMissing(catalogue.corrections, records)
     const packsReport = await fillFromPacks(catalogue, stores, log)
     const report = await replayInto(catalogue, landing, config, log, {
       skip: new Set([...complete, ...retired]),
@@ -144,6 +158,7 @@ export async function openArchive(
       events: events,
       projector,
       clock,
+      records,
       ledger,
       receiver,
       hooks,
@@ -155,6 +170,10 @@ export async function openArchive(
     await catalogue.close()
     throw error
   }
+}
+
+export function policyOf({ qualityRejected, rejectionNotes }: Config['corrections']): RejectionPolicy {
+  return { shownCodes: qualityRejected === 'show' ? [QUALITY] : [], notesShown: rejectionNotes === 'show' }
 }
 
 /** A log that can't be written, on a full disk or because it is damaged, keeps nobody from reading images. */

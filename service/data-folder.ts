@@ -29,6 +29,7 @@ export class DataFolder {
   readonly landing: string
   readonly metadata: string
   readonly events: string
+  readonly records: string
   readonly #lock: FolderLock
 
   private constructor(path: string, archiveId: string, lock: FolderLock) {
@@ -37,6 +38,7 @@ export class DataFolder {
     this.landing = join(path, 'landing')
     this.metadata = join(path, 'cache', 'metadata')
     this.events = join(path, 'events')
+    this.records = join(path, 'records')
     this.#lock = lock
   }
 

@@ -4,8 +4,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pino, { type Logger } from 'pino'
 import { type Archive, openArchive } from './archive.ts'
 import { type Background, openBackground } from './background.ts'
+import type { InstanceRecord } from './catalogue/ports.ts'
 import type { Config } from './config/schema.ts'
 import { Tokens } from './config/tokens.ts'
+import { Corrections } from './corrections/correct.ts'
+import { CorrectedInstances } from './corrections/corrected-instances.ts'
+import { RejectionNotes } from './corrections/notes.ts'
+import { RecordCopies } from './corrections/record-copies.ts'
 import { DataFolder } from './data-folder.ts'
 import { createDimseServer, type Listener } from './dimse/index.ts'
 import type { ApiContext } from './http/api-routes.ts'
@@ -42,6 +47,7 @@ export class Node {
   #describer: RecordDescriber | undefined
   #background: Background | undefined
   #imports: Imports | undefined
+  #recordCopies: RecordCopies | undefined
   #lastArrival = 0
   #dimse: Listener | undefined
   #addresses: NodeAddresses | undefined
@@ -105,6 +111,7 @@ export class Node {
     void drainer.resume()
     retention.start()
     void this.#imports?.resume()
+    this.#recordCopies?.start()
   }
 
   /** What takes longer is broken off, as a crash would break it off, which harms nothing. */
@@ -112,7 +119,7 @@ export class Node {
     if (!this.#background) return
     const { sealing, sealer, drainer, scrubber, retention, tiering, reconciler, worm } = this.#background
     const lasting = [sealing, drainer, scrubber, retention, tiering, reconciler, worm].map((one) => one.stop())
-    const stopped = Promise.all([...lasting, sealer.idle(), this.#imports?.close()])
+    const stopped = Promise.all([...lasting, sealer.idle(), this.#imports?.close(), this.#recordCopies?.stop()])
     await Promise.race([stopped, sleep(STOP_DEADLINE_MS, undefined, { ref: false })])
   }
 
@@ -170,13 +177,14 @@ export class Node {
   }
 
   #context(archive: Archive): ApiContext {
-    const { catalogue, landing, receiver, instances, stores } = archive
+    const { catalogue, landing, receiver, instances, stores, events, projector, records } = archive
     const { http, limits, dataDir } = this.#config
     const describer = new RecordDescriber(instances, limits.headerBytesMax)
     this.#describer = describer
     const metadata = new MetadataStore({
       folder: (this.#folder as DataFolder).metadata,
       catalogue,
+      corrections: catalogue.corrections,
       describer,
       quietMs: METADATA_QUIET_MS,
       warn: (message, details) => this.#log.warn(details, message),
@@ -193,8 +201,17 @@ export class Node {
       log: this.#log,
     })
     this.#background = background
+    const { corrections } = catalogue
+    const projected = (site: string, seq: number): Promise<void> => projector.upTo(site, seq)
+    const warn = (message: string, details: object): void => this.#log.warn(details, message)
+    this.#recordCopies = new RecordCopies({ stores, records, warn })
+    const put = (text: string): Promise<string> => records.put(text).finally(() => this.#recordCopies?.soon())
+    const correct = new Corrections({ catalogue, corrections, records: { put }, events, projected })
+    const describe = (record: InstanceRecord): Promise<Buffer> => describer.describe(record, 'bulkdata')
+    const { applyNotes: apply, dicomwebDelete } = this.#config.corrections
+    const noting = new RejectionNotes({ receive: receiver, catalogue, corrections, correct, describe, apply })
     addTierMetrics(this.#metrics, background.tiering)
-    const receive = this.#metrics.counted(receiver, ({ studyUid }) => {
+    const receive = this.#metrics.counted(noting, ({ studyUid }) => {
       this.#lastArrival = Date.now()
       metadata.changed(studyUid)
     })
@@ -202,6 +219,10 @@ export class Node {
     const { imports } = opened
     this.#imports = imports
     return {
+      corrections,
+      correct,
+      corrected: new CorrectedInstances(instances, corrections, limits.headerBytesMax),
+      dicomwebDelete,
       receive: opened.receive,
       catalogue: opened.catalogue,
       instances,

@@ -129,7 +129,8 @@ export interface CatalogueWriter {
 export interface Change {
   /** 1, 2, 3 ... without gaps, in the order of commits. */
   seq: number
-  kind: 'instance_stored' | 'instance_conflict'
+  /** Of `study_corrected` no instance is named, and a series only where it is one that was corrected. */
+  kind: 'instance_stored' | 'instance_conflict' | 'instance_hidden' | 'instance_restored' | 'study_corrected'
   at: string
   studyUid: string
   seriesUid: string

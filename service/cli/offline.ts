@@ -3,6 +3,9 @@ import pino, { type Logger } from 'pino'
 import { projectAll, replayInto } from '../archive.ts'
 import { KnexCatalogue } from '../catalogue/knex/catalogue.ts'
 import type { Config } from '../config/schema.ts'
+import { recoverRecords } from '../corrections/record-copies.ts'
+import { Records } from '../corrections/records.ts'
+import { fillMissing, withRecords } from '../corrections/with-records.ts'
 import { archiveIdOf, DataFolder, FolderInUse } from '../data-folder.ts'
 import { EventLog } from '../events/log.ts'
 import { Projector } from '../events/projector.ts'
@@ -67,6 +70,9 @@ async function rebuild(config: Config, force: boolean) {
     await catalogue.setArchiveId(folder.archiveId)
     await projectEvents(catalogue, folder, log)
     const stores = await storesOf(config, folder.path, folder.archiveId, log)
+    const records = new Records(folder.records)
+    await recoverRecords(catalogue.corrections, records, stores)
+    await fillMissing(catalogue.corrections, records)
     const packs = await replayPacks({
       stores,
       catalogue,
@@ -92,7 +98,11 @@ async function rebuild(config: Config, force: boolean) {
 async function projectEvents(catalogue: KnexCatalogue, folder: DataFolder, log: Logger): Promise<void> {
   const { archiveId } = folder
   const events = await EventLog.open({ folder: folder.events, site: archiveId, generation: archiveId })
-  const projector = new Projector({ catalogue, warn: (message, details) => log.warn(details, message) })
+  const records = new Records(folder.records)
+  const projector = new Projector({
+    catalogue: withRecords(catalogue, records),
+    warn: (message, details) => log.warn(details, message),
+  })
   try {
     await projectAll(projector, events, folder)
   } finally {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { correctionsConfig } from './corrections.ts'
 import { dimseConfig, tlsServer } from './dimse.ts'
 import { importsConfig } from './imports.ts'
 import { retentionConfig } from './retention.ts'
@@ -107,6 +108,7 @@ export const configSchema = z.strictObject({
   scrub: scrubConfig.prefault({}),
   retention: retentionConfig.prefault({}),
   imports: importsConfig,
+  corrections: correctionsConfig.prefault({}),
 })
 
 export type Config = z.output<typeof configSchema>

@@ -156,6 +156,22 @@ export const KINDS = {
     certificate: json.optional(),
   }),
 
+  /** Subject: rejection, study. `code` as in service/corrections/codes.ts; `note` is the document that asked for it. */
+  'instances.rejected': z.object({ code: name, reason: text, instances: list, note: name.optional() }),
+  /** Subject: rejection, study. Without `instances` all that the rejection names. */
+  'instances.restored': z.object({ reason: text, instances: list.optional() }),
+  /** Subject: correction, and study and series where it is of one. `record` is the digest of the file with its values. */
+  'correction.made': z.object({
+    type: z.enum(['patient', 'merge', 'move', 'study', 'series']),
+    place: count,
+    keys: list,
+    record: sha256,
+    patient: z.object({ id: name, issuer: name }).optional(),
+    to: z.object({ id: name, issuer: name }).optional(),
+  }),
+  /** Subject: correction. */
+  'correction.withdrawn': z.object({ reason: text }),
+
   /** Subject: study, series or instance. */
   'access.read': z.object({ service: name, instances: count, bytes: count, complete: z.boolean() }),
   /** `keys` are the attributes that were matched; their values may name patients, so they stay out. */

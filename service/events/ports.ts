@@ -1,6 +1,8 @@
 import type { Head } from './event.ts'
 import type { KnownEvent } from './kinds.ts'
 
+export type { Actor } from './event.ts'
+
 /** What anybody who changes or reads something needs of the site's event log. */
 export interface RecordEvents {
   /**

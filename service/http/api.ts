@@ -1,6 +1,7 @@
 import express, { type Request, type RequestHandler, type Response, type Router } from 'express'
 import { z } from 'zod'
 import type { Conflict, InstanceRecord } from '../catalogue/ports.ts'
+import type { Role } from '../config/tokens.ts'
 import { ArchiveError } from '../errors.ts'
 import {
   type ApiContext,
@@ -13,7 +14,8 @@ import {
   timestamp,
   uid,
 } from './api-routes.ts'
-import { actorOf, only } from './auth.ts'
+import { actorOf, callerOf, only } from './auth.ts'
+import { CORRECTION_ROUTES } from './correction-routes.ts'
 import { IMPORT_ROUTES } from './import-routes.ts'
 import { officerOf } from './officer.ts'
 import { RECONCILE_ROUTES } from './reconcile-routes.ts'
@@ -45,12 +47,12 @@ const instanceSchema = z.object({
 
 const changeSchema = z.object({
   seq: z.int().min(1),
-  kind: z.enum(['instance_stored', 'instance_conflict']),
+  kind: z.enum(['instance_stored', 'instance_conflict', 'instance_hidden', 'instance_restored', 'study_corrected']),
   at: timestamp,
   studyUid: uid,
   seriesUid: uid,
   sopInstanceUid: uid,
-  sha256,
+  sha256: sha256.or(z.literal('')),
 })
 
 /** Firn's own API: the same schemas validate, shape the answers and describe them. */
@@ -61,6 +63,7 @@ const ROUTES = [
   ...IMPORT_ROUTES,
   ...RECONCILE_ROUTES,
   ...WORM_ROUTES,
+  ...CORRECTION_ROUTES,
   route({
     path: '/status',
     summary: 'The state of this node and what the archive holds',
@@ -132,16 +135,22 @@ async function copyByDigest({ catalogue }: ApiContext, digest: unknown): Promise
   const parsed = sha256.safeParse(String(digest).toLowerCase())
   if (!parsed.success) throw new ArchiveError('invalid_request', 'a digest is 64 hexadecimal digits of SHA-256')
   const record = await catalogue.byDigest(parsed.data)
-  if (!record) throw new ArchiveError('not_found', 'no copy has this digest')
+  if (!record) throw noCopy()
   return record
 }
+
+const noCopy = (): ArchiveError => new ArchiveError('not_found', 'no copy has this digest')
 
 /** Adds the API's routes below `/api/v1`. */
 export function addApi(router: Router, context: ApiContext): void {
   for (const one of ROUTES)
     router[one.method ?? 'get'](expressPath(one.path), only(one.role), ...bodyOf(one), serve(one, context))
   router.get(expressPath(BY_DIGEST), only('read'), async (req, res) => {
-    await sendInstance(context, req, res, await copyByDigest(context, req.params.sha256))
+    const copy = await copyByDigest(context, req.params.sha256)
+    // Who may hide an instance may also look at it.
+    const sees = ['records', 'admin'].some((role) => callerOf(req).roles.has(role as Role))
+    if (!sees && (await context.corrections.isHidden(copy.sopInstanceUid))) throw noCopy()
+    await sendInstance(context, req, res, copy)
   })
   addRetentionStreams(router, context)
   const document = JSON.stringify(openApi(context.version))

@@ -54,6 +54,17 @@ export class MultipartWriter {
     yield [...before, this.#end]
   }
 
+  /** One part of a body whose parts are made while it is sent; `end` goes behind the last. */
+  async *part(part: OutgoingPart): AsyncGenerator<Buffer> {
+    yield this.#head(part)
+    yield* part.bytes()
+    yield LINE_END
+  }
+
+  get end(): Buffer {
+    return this.#end
+  }
+
   /** A body of parts that are read many at a time; `partOf` describes the part that a piece's owner becomes. */
   async *bodyOf<Owner>(
     windows: AsyncIterable<Piece<Owner>[]>,

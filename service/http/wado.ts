@@ -5,6 +5,7 @@ import type { InstanceRecord, InstanceScope } from '../catalogue/ports.ts'
 import { isUid } from '../dicom/uids.ts'
 import { ArchiveError } from '../errors.ts'
 import type { DicomWebContext } from './context.ts'
+import { sendAllCorrected, sendCorrected, wantsCorrected } from './corrected.ts'
 import { MultipartWriter, type PartHead } from './multipart-writer.ts'
 import { dataSetForm, type InstanceForm, instanceForms, rangeOf } from './negotiate.ts'
 import { notModified, sendChunks, streamBody, streamText } from './send.ts'
@@ -19,6 +20,7 @@ export function wadoInstances(context: DicomWebContext): RequestHandler {
   return async (req, res) => {
     const resource = resourceOf(req)
     const form = await giveableForm(context, resource, instanceForms(req, resource.sopInstanceUid !== undefined))
+    if (wantsCorrected(req)) return sendCorrectedAs(context, req, res, resource, form)
     if (form.kind === 'single') return sendInstance(context, req, res, await oneInstance(context, resource))
     const version = await context.catalogue.studyVersion(resource.studyUid as string)
     if (version === undefined) throw notFound(resource)
@@ -26,6 +28,18 @@ export function wadoInstances(context: DicomWebContext): RequestHandler {
     if (form.kind === 'zip') return sendZip(context, req, res, resource)
     await sendMultipart(context, req, res, resource)
   }
+}
+
+async function sendCorrectedAs(
+  context: DicomWebContext,
+  req: Request,
+  res: Response,
+  resource: Resource,
+  { kind }: InstanceForm,
+): Promise<void> {
+  if (kind === 'single') return sendCorrected(context, req, res, await oneInstance(context, resource))
+  if (kind === 'zip') throw new ArchiveError('not_acceptable', 'a ZIP holds files as they are stored')
+  await sendAllCorrected(context, req, res, () => context.catalogue.instances(scopeOf(resource)))
 }
 
 export function scopeOf({ studyUid, seriesUid, sopInstanceUid }: Resource): InstanceScope {

@@ -15,6 +15,8 @@ interface Index {
   version: string
   /** Stands for the root of URLs, which depends on who asks; random, so that no instance's text can hold it. */
   placeholder: string
+  /** What corrections had been laid over the instances' attributes; absent for none. */
+  laid?: string
   entries: IndexEntry[]
 }
 
@@ -47,6 +49,10 @@ export class MetadataFile {
 
   get placeholder(): string {
     return this.#index.placeholder
+  }
+
+  get laid(): string | undefined {
+    return this.#index.laid
   }
 
   get entries(): readonly IndexEntry[] {

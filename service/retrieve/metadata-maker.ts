@@ -2,6 +2,10 @@ import { randomUUID } from 'node:crypto'
 import { type FileHandle, mkdir, open, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { CatalogueReader, InstanceRecord } from '../catalogue/ports.ts'
+import { correctedJson } from '../corrections/apply.ts'
+import type { CorrectedStudy, ReadCorrections } from '../corrections/ports.ts'
+import { stringifyDicomJson } from '../dicom/json.ts'
+import type { DicomJson } from '../dicom/types.ts'
 import { ArchiveError } from '../errors.ts'
 import type { RecordDescriber } from './describe-record.ts'
 import { type IndexEntry, LINE_END, MetadataFile, ReplacedError } from './metadata-file.ts'
@@ -9,6 +13,8 @@ import { type IndexEntry, LINE_END, MetadataFile, ReplacedError } from './metada
 export interface MetadataMakerOptions {
   catalogue: Pick<CatalogueReader, 'instances'>
   describer: Pick<RecordDescriber, 'describe'>
+  /** What is laid over stored attributes; without it nothing is. */
+  corrections?: Pick<ReadCorrections, 'corrected'>
   warn(message: string, details: object): void
 }
 
@@ -34,8 +40,11 @@ export class MetadataMaker {
     const handle = await open(draft, 'wx', 0o640)
     try {
       const placeholder = before?.placeholder ?? `firn-root-${randomUUID()}`
-      const entries = await this.#writeEntries(handle, studyUid, placeholder, before)
-      const file = await MetadataFile.finish(handle, path, { version, placeholder, entries })
+      const corrected = await this.#options.corrections?.corrected(studyUid)
+      const laid = corrected && { laid: textOf(corrected) }
+      const old = before?.laid === laid?.laid ? before : undefined
+      const entries = await this.#writeEntries(handle, { studyUid, placeholder, corrected }, old)
+      const file = await MetadataFile.finish(handle, path, { version, placeholder, ...laid, entries })
       // Or power loss leaves a file with holes under the name.
       await handle.datasync()
       await rename(draft, path)
@@ -48,12 +57,7 @@ export class MetadataMaker {
     }
   }
 
-  async #writeEntries(
-    handle: FileHandle,
-    studyUid: string,
-    placeholder: string,
-    before: MetadataFile | undefined,
-  ): Promise<IndexEntry[]> {
+  async #writeEntries(handle: FileHandle, study: Study, before: MetadataFile | undefined): Promise<IndexEntry[]> {
     const entries: IndexEntry[] = []
     const writer = new Gathered(handle)
     const take = async ({ record, line }: Ahead): Promise<void> => {
@@ -63,8 +67,8 @@ export class MetadataMaker {
     }
     await withOldLines(before, async (oldLine) => {
       const ahead: Ahead[] = []
-      for await (const record of this.#options.catalogue.instances({ studyUids: [studyUid] })) {
-        const describe = () => this.#line(record, placeholder)
+      for await (const record of this.#options.catalogue.instances({ studyUids: [study.studyUid] })) {
+        const describe = () => this.#line(record, study)
         const line = oldLine(record.sha256)?.catch(describe) ?? describe()
         // Awaited in its turn, or never when another fails before.
         line.catch(() => undefined)
@@ -78,11 +82,12 @@ export class MetadataMaker {
   }
 
   /** The DICOM JSON of one instance, bulk data as URIs below `root`, with the line's end. */
-  async #line(record: InstanceRecord, root: string): Promise<Buffer> {
+  async #line(record: InstanceRecord, { placeholder: root, corrected }: Study): Promise<Buffer> {
     const { studyUid, seriesUid, sopInstanceUid } = record
     const bulkDataRoot = `${root}/studies/${studyUid}/series/${seriesUid}/instances/${sopInstanceUid}/bulkdata`
     try {
-      return Buffer.concat([await this.#options.describer.describe(record, bulkDataRoot), LINE_END])
+      const stored = await this.#options.describer.describe(record, bulkDataRoot)
+      return Buffer.concat([corrected ? relabelledLine(stored, seriesUid, corrected) : stored, LINE_END])
     } catch (error) {
       const reason = error instanceof ArchiveError ? error.message : String(error)
       this.#options.warn('the metadata of an instance could not be read', { sha256: record.sha256, reason })
@@ -90,6 +95,22 @@ export class MetadataMaker {
       throw new ArchiveError('storage_failed', `instance ${sopInstanceUid} can't be read now`, { cause: error })
     }
   }
+}
+
+interface Study {
+  studyUid: string
+  /** Stands for the root of URLs. */
+  placeholder: string
+  corrected: CorrectedStudy | undefined
+}
+
+/** Tells lines that were made with other corrections. */
+const textOf = ({ laid, series }: CorrectedStudy): string => JSON.stringify([laid, [...series].sort()])
+
+function relabelledLine(line: Buffer, seriesUid: string, { laid, series }: CorrectedStudy): Buffer {
+  const ofSeries = series.get(seriesUid)
+  const json = correctedJson(JSON.parse(line.toString('utf8')) as DicomJson, ofSeries ? [laid, ofSeries] : [laid])
+  return Buffer.from(stringifyDicomJson(json))
 }
 
 interface Ahead {

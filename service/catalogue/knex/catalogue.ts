@@ -30,6 +30,7 @@ import { KnexImports } from './imports.ts'
 import { conflictingCopies, instances, servedCopies } from './instances.ts'
 import { keyFor } from './keys.ts'
 import * as locks from './locks.ts'
+import { CatalogueCorrections } from './overlay/catalogue.ts'
 import * as packs from './packs.ts'
 import { isProjected, projectedUpTo } from './projections/index.ts'
 import { KnexRetention } from './retention/index.ts'
@@ -47,6 +48,8 @@ export class KnexCatalogue
   readonly imports: KnexImports
   readonly #read: Knex
   readonly #writer: Writer
+  /** What is rejected and corrected. */
+  readonly corrections: CatalogueCorrections
   #epoch = ''
 
   private constructor(options: DatabaseOptions) {
@@ -56,6 +59,7 @@ export class KnexCatalogue
     this.retention = new KnexRetention(this.#read, this.#writer)
     this.tiers = new KnexTiers(this.#read, this.#writer)
     this.imports = new KnexImports(this.#read, (write) => this.#writer.writeImport(write))
+    this.corrections = new CatalogueCorrections(this.#read, this.#writer)
   }
 
   /** `url`: PostgreSQL; without it SQLite in `dataDir`. */
@@ -131,8 +135,10 @@ export class KnexCatalogue
 
   async studyVersion(studyUid: string): Promise<string | undefined> {
     await this.#writer.caughtUp()
-    const row = await this.#read('studies').where({ uid: studyUid }).first('id', 'instance_count')
-    return row && `${this.#epoch}-${row.id}-${row.instance_count}`
+    const row = await this.#read('studies').where({ uid: studyUid }).first('id', 'instance_count', 'revision')
+    // One of which all is hidden is there for nobody.
+    if (!row || row.instance_count === 0) return undefined
+    return `${this.#epoch}-${row.id}-${row.instance_count}-${row.revision}`
   }
 
   // --- writing
@@ -349,9 +355,12 @@ export class KnexCatalogue
       instances: 'instance_count',
       bytes: 'bytes',
     })
+    const shown = () => this.#read('studies').where('instance_count', '>', 0)
+    const [studies] = await shown().count({ n: '*' })
+    const [patients] = await shown().countDistinct({ n: 'patient' })
     return {
-      patients: await count('patients'),
-      studies: await count('studies'),
+      patients: Number(patients?.n ?? 0),
+      studies: Number(studies?.n ?? 0),
       series: Number(sums?.series ?? 0),
       instances: Number(sums?.instances ?? 0),
       conflicts: await count('conflicts'),

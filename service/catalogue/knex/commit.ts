@@ -1,6 +1,9 @@
 import type { Knex } from 'knex'
 import type { Change, RecordOutcome } from '../ports.ts'
+import { addChanges } from './feed.ts'
 import type { KeptIds } from './kept-ids.ts'
+import { layOverNewSeries, layOverNewStudy } from './overlay/lay.ts'
+import { recount, rejectedAmong } from './overlay/visibility.ts'
 import type { InstanceRows } from './rows.ts'
 import { destroyedCopies } from './tombstones.ts'
 
@@ -32,6 +35,8 @@ class Commit {
   readonly #studyGains = new Map<number, Gain & { series: number; received: string }>()
   readonly #seriesGains = new Map<number, Gain>()
   readonly #studiesWithNewSeries = new Set<number>()
+  /** Instances that were rejected before they came. */
+  #rejected: ReadonlySet<string> = new Set()
 
   constructor(trx: Knex.Transaction, ids: KeptIds) {
     this.#trx = trx
@@ -43,6 +48,10 @@ class Commit {
     const destroyed = await destroyedCopies(
       this.#trx,
       instances.map(({ copy }) => copy),
+    )
+    this.#rejected = await rejectedAmong(
+      this.#trx,
+      instances.map(({ copy }) => copy.uid),
     )
     const rows: object[] = []
     const changes: Omit<Change, 'seq'>[] = []
@@ -56,6 +65,7 @@ class Commit {
         rows.push(await this.#instanceRow(instance))
         served.set(uid, sha256)
         changes.push(changeOf('instance_stored', instance))
+        if (this.#isRejected(instance)) changes.push(changeOf('instance_hidden', instance))
         outcomes.push('stored')
       } else if (before === sha256 || !(await this.#addConflict(instance, before))) {
         outcomes.push('duplicate')
@@ -66,7 +76,8 @@ class Commit {
     }
     await this.#insert('instances', rows)
     await this.#addGains()
-    await this.#insertChanges(changes)
+    for (const study of await this.#rejectedStudies(instances)) await recount(this.#trx, study)
+    await addChanges(this.#trx, changes)
     return outcomes
   }
 
@@ -89,7 +100,18 @@ class Commit {
     ofStudy.instances += 1
     ofStudy.bytes += size_bytes
     if (received > ofStudy.received) ofStudy.received = received
-    return { study, series, source, ...instance.copy, ...instance.instance }
+    return { study, series, source, ...instance.copy, ...instance.instance, hidden: this.#isRejected(instance) }
+  }
+
+  #isRejected({ studyUid, copy }: InstanceRows): boolean {
+    return this.#rejected.has(`${studyUid} ${copy.uid}`)
+  }
+
+  /** Their gains are not what is to be counted. */
+  #rejectedStudies(instances: readonly InstanceRows[]): Promise<number[]> {
+    const uids = [...new Set(instances.map(({ studyUid }) => studyUid))]
+    const rejected = this.#trx('rejections').whereIn('study_uid', uids).select('study_uid')
+    return this.#trx('studies').whereIn('uid', rejected).pluck('id')
   }
 
   #studyGain(study: number) {
@@ -119,7 +141,10 @@ class Commit {
       if (known) return known.id
       const { patient, study } = upperOf(instance)
       const patientId = await this.#idOf('patients', { identity: patient.identity }, patient)
-      return this.#idOf('studies', { uid: instance.studyUid }, { ...study, patient: patientId })
+      const id = await this.#idOf('studies', { uid: instance.studyUid }, { ...study, patient: patientId })
+      const { received: at } = instance.copy
+      await layOverNewStudy(this.#trx, { id, uid: instance.studyUid, at, patientId, patient })
+      return id
     })
   }
 
@@ -130,7 +155,9 @@ class Commit {
       if (known) return known.id
       this.#studyGain(study).series += 1
       this.#studiesWithNewSeries.add(study)
-      return this.#idOf('series', key, { ...upperOf(instance).series, study })
+      const id = await this.#idOf('series', key, { ...upperOf(instance).series, study })
+      await layOverNewSeries(this.#trx, { id, uid: instance.seriesUid, at: instance.copy.received })
+      return id
     })
   }
 
@@ -161,28 +188,6 @@ class Commit {
     const rows = await this.#trx('series').where({ study }).distinct('modality').orderBy('modality')
     const names = rows.map(({ modality }: { modality: string }) => modality).filter((name) => name !== '')
     return names.length === 0 ? '' : `\\${names.join('\\')}\\`
-  }
-
-  /** The counter's row lock puts commits of several nodes in line, so that numbers have no gaps and no late-comers. */
-  async #insertChanges(changes: readonly Omit<Change, 'seq'>[]): Promise<void> {
-    if (changes.length === 0) return
-    const [counter] = await this.#trx('counters')
-      .where({ name: 'changes' })
-      .update(increments(this.#trx, { value: changes.length }))
-      .returning('value')
-    const first = counter.value - changes.length + 1
-    await this.#insert(
-      'changes',
-      changes.map((change, index) => ({
-        seq: first + index,
-        kind: change.kind,
-        at: change.at,
-        study_uid: change.studyUid,
-        series_uid: change.seriesUid,
-        instance_uid: change.sopInstanceUid,
-        sha256: change.sha256,
-      })),
-    )
   }
 
   async #insert(table: string, rows: readonly object[]): Promise<void> {

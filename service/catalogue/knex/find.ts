@@ -1,13 +1,16 @@
 import type { Knex } from 'knex'
 import type { DicomJson, JsonAttribute, Tag } from '../../dicom/types.ts'
-import type { Query, QueryLevel } from '../ports.ts'
+import type { MatchKey, Query, QueryLevel } from '../ports.ts'
 import { RETURNED } from './keys.ts'
 import { addMatch } from './matching.ts'
+import { mergedPatients } from './overlay/merged.ts'
 
 const PAGE_ROWS = 1000
 
 interface LevelPlan {
   from(knex: Knex): Knex.QueryBuilder
+  /** Leaves out what is hidden, and whatever has nothing but hidden instances. */
+  shown(page: Knex.QueryBuilder): Knex.QueryBuilder
   columns: readonly string[]
   /** Unique together; pages go on behind the last row's values. */
   order: readonly string[]
@@ -34,20 +37,28 @@ const PLANS: Record<QueryLevel, LevelPlan> = {
     from: (knex) =>
       knex('patients').select(
         ...PATIENT_TOTALS.map(([name, total]) =>
-          knex.raw(`(SELECT ${total} FROM studies WHERE studies.patient = patients.id) AS ??`, [name]),
+          knex.raw(`(SELECT ${total} FROM studies WHERE studies.patient = patients.id AND instance_count > 0) AS ??`, [
+            name,
+          ]),
         ),
+      ),
+    shown: (page) =>
+      page.whereExists((any) =>
+        any.from('studies').select('id').whereRaw('patient = patients.id').where('instance_count', '>', 0),
       ),
     columns: ['patients.attributes as patient_attributes'],
     order: ['patients.id'],
   },
   study: {
     from: (knex) => knex('studies'),
+    shown: (page) => page.where('studies.instance_count', '>', 0),
     columns: STUDY_COLUMNS,
     order: ['studies.study_date', 'studies.id'],
     descending: true,
   },
   series: {
     from: (knex) => knex('series').join('studies', 'studies.id', 'series.study'),
+    shown: (page) => page.where('series.instance_count', '>', 0),
     columns: [...STUDY_COLUMNS, ...SERIES_COLUMNS],
     order: ['series.study', 'series.id'],
   },
@@ -56,6 +67,7 @@ const PLANS: Record<QueryLevel, LevelPlan> = {
       knex('instances')
         .join('series', 'series.id', 'instances.series')
         .join('studies', 'studies.id', 'instances.study'),
+    shown: (page) => page.where('instances.hidden', false),
     columns: [...STUDY_COLUMNS, ...SERIES_COLUMNS, 'instances.attributes as instance_attributes'],
     order: ['instances.series', 'instances.position', 'instances.id'],
   },
@@ -83,10 +95,11 @@ export async function* find(knex: Knex, query: Query): AsyncGenerator<DicomJson>
   const plan = PLANS[query.level]
   const wanted = wantedTags(query)
   let left = query.limit ?? Number.POSITIVE_INFINITY
+  const patients = await mergedPatients(knex, query.match)
   let last: FoundRow | undefined
   while (left > 0) {
     const take = Math.min(PAGE_ROWS, left)
-    const page = selectPage(knex, plan, query, take)
+    const page = selectPage(knex, plan, query, take, patients)
     if (last) behind(page, plan, last)
     else if (query.offset) page.offset(query.offset)
     const rows: FoundRow[] = await page
@@ -97,9 +110,32 @@ export async function* find(knex: Knex, query: Query): AsyncGenerator<DicomJson>
   }
 }
 
-function selectPage(knex: Knex, plan: LevelPlan, query: Query, take: number): Knex.QueryBuilder {
+/** Keys of the patient's identity that a patient under whom it went on fulfils as well. */
+function splitMerged(match: Query['match'], patients: readonly number[]) {
+  const ofIdentity = ({ path }: MatchKey): boolean => path[0] === '00100020' || path[0] === '00100021'
+  if (patients.length === 0) return { merged: [], others: match }
+  return { merged: match.filter(ofIdentity), others: match.filter((one) => !ofIdentity(one)) }
+}
+
+function selectPage(
+  knex: Knex,
+  plan: LevelPlan,
+  query: Query,
+  take: number,
+  patients: readonly number[],
+): Knex.QueryBuilder {
   const page = plan.from(knex).select(...plan.columns, ...plan.order.map((one, index) => `${one} as order_${index}`))
-  for (const match of query.match) addMatch(page, query.level, match, query.fuzzy)
+  plan.shown(page)
+  const { merged, others } = splitMerged(query.match, patients)
+  for (const match of others) addMatch(page, query.level, match, query.fuzzy)
+  if (merged.length > 0) {
+    page.where((either) => {
+      either.where((all) => {
+        for (const match of merged) addMatch(all, query.level, match, query.fuzzy)
+      })
+      either.orWhereIn(query.level === 'patient' ? 'patients.id' : 'studies.patient', [...patients])
+    })
+  }
   for (const one of plan.order) page.orderBy(one, plan.descending ? 'desc' : 'asc')
   return page.limit(take)
 }

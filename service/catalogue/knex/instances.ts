@@ -1,5 +1,6 @@
 import type { Knex } from 'knex'
 import type { InstanceRecord, InstanceScope } from '../ports.ts'
+import { patientsMergedFrom } from './overlay/merged.ts'
 import { type CopyRow, toRecord } from './rows.ts'
 
 const PAGE_ROWS = 500
@@ -51,10 +52,12 @@ interface ScopeRow extends CopyRow {
 
 /** See CatalogueReader.instances. */
 export async function* instances(knex: Knex, scope: InstanceScope): AsyncGenerator<InstanceRecord> {
+  const patients = scope.patientId === undefined ? [] : await patientsMergedFrom(knex, [scope.patientId])
   let last: ScopeRow | undefined
   for (;;) {
     const page = servedCopies(knex).select('instances.series', 'instances.position').limit(PAGE_ROWS)
-    within(page, scope)
+    page.where('instances.hidden', false)
+    within(page, scope, patients)
     if (last) {
       page.whereRaw('(instances.series, instances.position, instances.id) > (?, ?, ?)', [
         last.series,
@@ -69,8 +72,14 @@ export async function* instances(knex: Knex, scope: InstanceScope): AsyncGenerat
   }
 }
 
-function within(page: Knex.QueryBuilder, { patientId, studyUids, seriesUids, sopInstanceUids }: InstanceScope): void {
-  if (patientId !== undefined) page.where('studies.patient_id', patientId)
+function within(
+  page: Knex.QueryBuilder,
+  { patientId, studyUids, seriesUids, sopInstanceUids }: InstanceScope,
+  patients: readonly number[],
+): void {
+  if (patientId !== undefined) {
+    page.where((either) => either.where('studies.patient_id', patientId).orWhereIn('studies.patient', [...patients]))
+  }
   if (studyUids) page.whereIn('studies.uid', [...studyUids])
   if (seriesUids) page.whereIn('series.uid', [...seriesUids])
   if (sopInstanceUids) page.whereIn('instances.uid', [...sopInstanceUids])

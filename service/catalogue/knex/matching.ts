@@ -100,6 +100,7 @@ const MATCHERS: Record<Key['kind'], Matcher> = {
         .from('series as any_series')
         .select('any_series.id')
         .whereRaw('?? = ??', ['any_series.study', column(key)])
+        .where('any_series.instance_count', '>', 0)
       if (values.length > 1) exists.whereIn('any_series.modality', values)
       else like(exists, 'any_series.modality', values[0] as string)
     })

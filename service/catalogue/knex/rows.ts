@@ -44,16 +44,20 @@ function patientColumns(json: DicomJson) {
 
 const isPatientTag = (tag: Tag): boolean => tag.startsWith('0010') || tag === '00080005'
 
-function patientRow(studyUid: string, json: DicomJson) {
+export function patientRow(studyUid: string, json: DicomJson) {
   const columns = patientColumns(json)
-  const identity = columns.patient_id === '' ? `study ${studyUid}` : `id ${columns.issuer}\\${columns.patient_id}`
   const own = Object.fromEntries(Object.entries(json).filter(([tag]) => isPatientTag(tag)))
-  return { identity, ...columns, attributes: JSON.stringify(own) }
+  return { identity: patientIdentity(columns, studyUid), ...columns, attributes: JSON.stringify(own) }
 }
 
-function studyRow(instance: NewInstance, json: DicomJson) {
+/** A study without patient ID is a patient of its own. */
+export function patientIdentity(key: { patient_id: string; issuer: string }, studyUid: string): string {
+  return key.patient_id === '' ? `study ${studyUid}` : `id ${key.issuer}\\${key.patient_id}`
+}
+
+/** Whatever is looked for or shown of a study beside its counts. */
+export function studyColumns(json: DicomJson) {
   return {
-    uid: instance.studyUid,
     ...patientColumns(json),
     study_date: dateForm(plain(json, '00080020')),
     study_time: timeForm(plain(json, '00080030')),
@@ -62,18 +66,24 @@ function studyRow(instance: NewInstance, json: DicomJson) {
     description: folded(json, '00081030'),
     referring: personName(json, '00080090').Alphabetic,
     institution: folded(json, '00080080'),
+    attributes: JSON.stringify(json),
+  }
+}
+
+function studyRow(instance: NewInstance, json: DicomJson) {
+  return {
+    uid: instance.studyUid,
+    ...studyColumns(json),
     series_count: 0,
     instance_count: 0,
     bytes: 0,
     first_received: instance.receivedAt,
     last_received: instance.receivedAt,
-    attributes: JSON.stringify(json),
   }
 }
 
-function seriesRow(instance: NewInstance, json: DicomJson) {
+export function seriesColumns(json: DicomJson) {
   return {
-    uid: instance.seriesUid,
     modality: plain(json, '00080060'),
     series_number: integerOf(json, '00200011') ?? null,
     description: folded(json, '0008103E'),
@@ -83,10 +93,12 @@ function seriesRow(instance: NewInstance, json: DicomJson) {
     pps_start_time: timeForm(plain(json, '00400245')),
     scheduled_step_ids: requestIds(json, '00400009'),
     requested_procedure_ids: requestIds(json, '00401001'),
-    instance_count: 0,
-    bytes: 0,
     attributes: JSON.stringify(json),
   }
+}
+
+function seriesRow(instance: NewInstance, json: DicomJson) {
+  return { uid: instance.seriesUid, ...seriesColumns(json), instance_count: 0, bytes: 0 }
 }
 
 function requestIds(json: DicomJson, tag: Tag): string {

@@ -5,6 +5,8 @@ import { Batches, type Waiting } from './batches.ts'
 import type { DatabaseOptions } from './connect.ts'
 import type { ImportWrite } from './import-writes.ts'
 import type { LockNote } from './locks.ts'
+import type { RejectionPolicy } from './overlay/visibility.ts'
+import type { RecordContent } from './projections/corrections.ts'
 import type { Projected } from './projections/index.ts'
 import { instanceRows } from './rows.ts'
 import { Thread } from './thread.ts'
@@ -115,6 +117,14 @@ export class Writer {
 
   async writeImport(write: ImportWrite): Promise<void> {
     await this.#write('writeImport', write)
+  }
+
+  async fillRecord(record: string, content: RecordContent): Promise<void> {
+    await this.#write('fillRecord', { record, content })
+  }
+
+  async setRejectionPolicy(policy: RejectionPolicy): Promise<void> {
+    await this.#write('setRejectionPolicy', policy)
   }
 
   async setMeta(key: string, value: string): Promise<void> {

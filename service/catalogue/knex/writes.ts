@@ -7,7 +7,9 @@ import { type DatabaseOptions, openReader, openWriter } from './connect.ts'
 import { type ImportWrite, writeImport } from './import-writes.ts'
 import { KeptIds } from './kept-ids.ts'
 import { type LockNote, noteLock, studyLocksDue } from './locks.ts'
+import { type RejectionPolicy, setPolicy } from './overlay/visibility.ts'
 import { addPack, dropCopy, durably, retireSegment, segmentRemoved } from './pack-writes.ts'
+import { fillRecord, type RecordContent } from './projections/corrections.ts'
 import { type Projected, project, projectedTables } from './projections/index.ts'
 import { forgetDoomed } from './retention/forget.ts'
 import { markEvaluated } from './retention/studies.ts'
@@ -116,6 +118,14 @@ export class Rows {
 
   writeImport(write: ImportWrite): Promise<void> {
     return writeImport(this.#write, write)
+  }
+
+  fillRecord(record: { record: string; content: RecordContent }): Promise<void> {
+    return this.#write.transaction((trx) => fillRecord(trx, record))
+  }
+
+  setRejectionPolicy(policy: RejectionPolicy): Promise<void> {
+    return setPolicy(this.#write, policy)
   }
 
   async setMeta({ key, value }: { key: string; value: string }): Promise<void> {

@@ -5,6 +5,7 @@ import * as projections from './0003-projections.ts'
 import * as retention from './0003-retention.ts'
 import * as tiers from './0004-tiers.ts'
 import * as imports from './0005-import.ts'
+import * as corrections from './0006-corrections.ts'
 import * as packLocks from './0010-pack-locks.ts'
 
 /** In order, never changed once released: a later change is a further migration. */
@@ -16,6 +17,7 @@ const ALL: readonly { name: string; migration: Knex.Migration }[] = [
   { name: '0004-tiers', migration: tiers },
   { name: '0005-import', migration: imports },
   { name: '0010-pack-locks', migration: packLocks },
+  { name: '0006-corrections', migration: corrections },
 ]
 
 export const migrations: Knex.MigrationSource<(typeof ALL)[number]> = {

@@ -1,14 +1,16 @@
 import type { Knex } from 'knex'
 import type { Event } from '../../../events/event.ts'
 import { known } from '../../../events/kinds.ts'
+import { corrections } from './corrections.ts'
 import { dispositions } from './dispositions.ts'
 import { holds } from './holds.ts'
 import { pins } from './pins.ts'
 import type { Projection } from './projection.ts'
+import { rejections } from './rejections.ts'
 import { retention } from './retention.ts'
 
 /** One file for each subject. */
-const PROJECTIONS: readonly Projection[] = [retention, holds, dispositions, pins]
+const PROJECTIONS: readonly Projection[] = [retention, holds, dispositions, pins, rejections, corrections]
 
 const CURSORS = 'projection_cursors'
 
