@@ -13,6 +13,7 @@ import {
   timestamp,
   uid,
 } from './api-routes.ts'
+import { noteMatches, noting, notingCall } from './audit.ts'
 import { only } from './auth.ts'
 import { sendText } from './send.ts'
 import { STORE_ROUTES } from './store-routes.ts'
@@ -123,8 +124,11 @@ async function copyByDigest({ catalogue }: ApiContext, digest: unknown): Promise
 
 /** Adds the API's routes below `/api/v1`. */
 export function addApi(router: Router, context: ApiContext): void {
-  for (const one of ROUTES) router[one.method ?? 'get'](expressPath(one.path), only(one.role), serve(one, context))
-  router.get(expressPath(BY_DIGEST), only('read'), async (req, res) => {
+  for (const one of ROUTES) {
+    const { method = 'get', path, role } = one
+    router[method](expressPath(path), only(role), notingCall(context.audit, method, path), serve(one, context))
+  }
+  router.get(expressPath(BY_DIGEST), only('read'), noting(context.audit, 'read', 'by-digest'), async (req, res) => {
     await sendInstance(context, req, res, await copyByDigest(context, req.params.sha256))
   })
   const document = JSON.stringify(openApi(context.version))
@@ -139,6 +143,7 @@ function serve(one: Route<z.ZodObject, z.ZodType>, context: ApiContext): Request
     const parsed = query.strict().safeParse(req.query)
     if (!parsed.success) throw new ArchiveError('invalid_request', z.prettifyError(parsed.error).replaceAll('\n', ' '))
     const answer = await one.handle(context, parsed.data, req.params as Record<string, string>)
+    noteMatches(req, answer)
     await sendText(req, res, 'application/json', JSON.stringify(answer))
   }
 }
