@@ -202,6 +202,7 @@ export class Node {
       audit: audit.trail,
       packs: catalogue,
       stores,
+      auditQueries: catalogue,
       seal: (studyUid) => background.sealer.seal(studyUid),
       drainer: background.drainer,
       scrubber: background.scrubber,

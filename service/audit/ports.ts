@@ -1,4 +1,5 @@
-import type { Actor } from '../events/event.ts'
+import type { JsonObject } from '../events/canonical.ts'
+import type { Actor, Subject } from '../events/event.ts'
 
 export type { Actor } from '../events/event.ts'
 
@@ -84,6 +85,46 @@ export interface AuditTrail {
   received(who: Person, what: Received): void
   called(who: Person, what: Called): void
   logRead(who: Person, what: { service: string; filter: readonly string[]; events: number }): void
+}
+
+/** An event as the index of the audit trail has it. */
+export interface AuditedEvent {
+  site: string
+  seq: number
+  hash: string
+  at: string
+  kind: string
+  actor: Actor
+  subject: Subject
+  data: JsonObject
+}
+
+export interface AuditFilter {
+  study?: string | undefined
+  /** The name of a token, or an AE title. */
+  actor?: string | undefined
+  /** `access.read`, or `access` for all that begin with it and a dot. */
+  kind?: string | undefined
+  /** ISO 8601 in UTC with milliseconds; from it on, and before it. */
+  from?: string | undefined
+  to?: string | undefined
+}
+
+export interface AuditPlace {
+  at: string
+  site: string
+  seq: number
+}
+
+export interface AuditPage {
+  events: AuditedEvent[]
+  /** Where to go on; there may be none behind it. A page may hold fewer events than asked for and not be the last. */
+  next: AuditPlace | undefined
+}
+
+export interface AuditQueries {
+  /** The newest first, in bounded time whatever is asked for. */
+  audit(filter: AuditFilter, page: { limit: number; before?: AuditPlace | undefined }): Promise<AuditPage>
 }
 
 /** For what has no trail to keep, such as tests of one part. */

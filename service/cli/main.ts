@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import { VERSION } from '../version.ts'
+import { addAuditVerbs } from './audit.ts'
 import { addConfigVerbs } from './config.ts'
 import { addEventVerbs } from './events.ts'
 import { EXIT, Failure } from './exit.ts'
@@ -30,6 +31,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     addTokenVerbs,
     addOfflineVerbs,
     addEventVerbs,
+    addAuditVerbs,
   ])
     add(program, done)
   try {

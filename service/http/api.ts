@@ -14,6 +14,7 @@ import {
   uid,
 } from './api-routes.ts'
 import { noteMatches, noting, notingCall } from './audit.ts'
+import { AUDIT_ROUTES } from './audit-routes.ts'
 import { only } from './auth.ts'
 import { sendText } from './send.ts'
 import { STORE_ROUTES } from './store-routes.ts'
@@ -50,6 +51,7 @@ const changeSchema = z.object({
 /** Firn's own API: the same schemas validate, shape the answers and describe them. */
 const ROUTES = [
   ...STORE_ROUTES,
+  ...AUDIT_ROUTES,
   route({
     path: '/status',
     summary: 'The state of this node and what the archive holds',

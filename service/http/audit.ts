@@ -8,7 +8,7 @@ import { addressOf, callerOf, claimedTokenOf } from './auth.ts'
 
 /** What is known of a request by the time it is over: handlers note it on the way. */
 interface Notes {
-  kind: 'read' | 'query' | 'store' | 'call' | 'none'
+  kind: 'read' | 'query' | 'store' | 'call' | 'trail' | 'none'
   service: string
   place: Place
   instances: number
@@ -81,7 +81,7 @@ export function noting(trail: AuditTrail, kind: 'read' | 'query' | 'store', serv
 export function notingCall(trail: AuditTrail, method: string, route: string): RequestHandler {
   return (req, _res, next) => {
     const isChange = method !== 'get'
-    const kind = isChange ? 'call' : UNAUDITED.has(route) ? 'none' : 'query'
+    const kind = isChange ? 'call' : route === '/audit' ? 'trail' : UNAUDITED.has(route) ? 'none' : 'query'
     const keys = Object.keys(req.query).slice(0, 20)
     Object.assign(notesOf(req), { kind, service: 'api', level: route, route, keys })
     if (kind === 'query' && trail.refusal !== undefined) throw new ArchiveError('unavailable', trail.refusal)
@@ -96,8 +96,6 @@ const UNAUDITED: ReadonlySet<string> = new Set([
   '/scrub',
   '/stores/{store}/drain',
   '/stores/{store}/drain/plan',
-  // It tells the trail itself.
-  '/audit',
 ])
 
 /** An instance's bytes go out, or frames or other parts of it. */
@@ -153,6 +151,7 @@ function tellDone(trail: AuditTrail, req: Request, res: Response, who: Person, b
       ...(res.statusCode === 200 ? {} : { status: res.statusCode }),
     })
   } else if (kind === 'query') trail.query(who, { service, level, keys, matches, complete })
+  else if (kind === 'trail') trail.logRead(who, { service, filter: keys, events: matches })
   else if (kind === 'store') tellStored(trail, who, notes)
   else if (kind === 'call') {
     trail.called(who, { method: req.method, route, status: res.statusCode, subject: subjectOf(req) })

@@ -2,12 +2,14 @@ import type { Knex } from 'knex'
 import * as initial from './0001-initial.ts'
 import * as packs from './0002-packs.ts'
 import * as projections from './0003-projections.ts'
+import * as audit from './0009-audit.ts'
 
 /** In order, never changed once released: a later change is a further migration. */
 const ALL: readonly { name: string; migration: Knex.Migration }[] = [
   { name: '0001-initial', migration: initial },
   { name: '0002-packs', migration: packs },
   { name: '0003-projections', migration: projections },
+  { name: '0009-audit', migration: audit },
 ]
 
 export const migrations: Knex.MigrationSource<(typeof ALL)[number]> = {

@@ -1,10 +1,11 @@
 import type { Knex } from 'knex'
 import type { Event } from '../../../events/event.ts'
 import { known } from '../../../events/kinds.ts'
+import { audit } from './audit.ts'
 import type { Projection } from './projection.ts'
 
 /** One file for each subject. */
-const PROJECTIONS: readonly Projection[] = []
+const PROJECTIONS: readonly Projection[] = [audit]
 
 const CURSORS = 'projection_cursors'
 
