@@ -21,6 +21,8 @@ interface Notes {
   /** What was to be done came to its end; else the status of the answer decides. */
   complete: boolean
   route: string
+  /** What the path of a call names; Express forgets it when a handler fails. */
+  subject: Readonly<Record<string, string>>
 }
 
 const noted = new WeakMap<Request, Notes>()
@@ -41,6 +43,7 @@ function notesOf(req: Request): Notes {
     refused: 0,
     complete: true,
     route: '',
+    subject: {},
   }
   noted.set(req, empty)
   return empty
@@ -83,7 +86,7 @@ export function notingCall(trail: AuditTrail, method: string, route: string): Re
     const isChange = method !== 'get'
     const kind = isChange ? 'call' : route === '/audit' ? 'trail' : UNAUDITED.has(route) ? 'none' : 'query'
     const keys = Object.keys(req.query).slice(0, 20)
-    Object.assign(notesOf(req), { kind, service: 'api', level: route, route, keys })
+    Object.assign(notesOf(req), { kind, service: 'api', level: route, route, keys, subject: subjectOf(req) })
     if (kind === 'query' && trail.refusal !== undefined) throw new ArchiveError('unavailable', trail.refusal)
     next()
   }
@@ -154,7 +157,7 @@ function tellDone(trail: AuditTrail, req: Request, res: Response, who: Person, b
   else if (kind === 'trail') trail.logRead(who, { service, filter: keys, events: matches })
   else if (kind === 'store') tellStored(trail, who, notes)
   else if (kind === 'call') {
-    trail.called(who, { method: req.method, route, status: res.statusCode, subject: subjectOf(req) })
+    trail.called(who, { method: req.method, route, status: res.statusCode, subject: notes.subject })
   }
 }
 
