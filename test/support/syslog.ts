@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 
@@ -61,7 +61,8 @@ export class AuditRepository {
   breakAfter = Number.POSITIVE_INFINITY
   port = 0
   #server: Server | undefined
-  readonly #sockets = new Set<TLSSocket>()
+  /** Below TLS, where a connection can be reset. */
+  readonly #sockets = new Set<Socket>()
   readonly #options: ReceiverOptions
 
   constructor(options: ReceiverOptions) {
@@ -74,10 +75,12 @@ export class AuditRepository {
     const clients = ca === undefined ? {} : { ca: readFileSync(ca), requestCert: true, rejectUnauthorized: true }
     const server = createServer({ key: readFileSync(key), cert: readFileSync(cert), ...clients }, (socket) => {
       this.connections += 1
-      this.#sockets.add(socket)
       socket.on('error', () => undefined)
-      socket.on('close', () => this.#sockets.delete(socket))
       void this.#read(socket).catch(() => socket.destroy())
+    })
+    server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket)
+      socket.on('close', () => this.#sockets.delete(socket))
     })
     server.on('tlsClientError', () => {
       this.handshakesFailed += 1
@@ -92,7 +95,10 @@ export class AuditRepository {
     for await (const chunk of socket) {
       if (this.delayMs > 0) await delay(this.delayMs)
       for (const text of frames.take(chunk)) {
-        if (this.messages.length >= this.breakAfter) return void socket.resetAndDestroy()
+        if (this.messages.length >= this.breakAfter) {
+          this.#reset()
+          return
+        }
         this.messages.push(parseSyslog(text))
       }
     }
@@ -101,8 +107,12 @@ export class AuditRepository {
   /** As a crash would: whatever is on its way is lost. */
   async crash(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server?.close(() => resolve()))
-    for (const socket of this.#sockets) socket.resetAndDestroy()
+    this.#reset()
     await closed
+  }
+
+  #reset(): void {
+    for (const socket of this.#sockets) socket.resetAndDestroy()
   }
 
   /** Places of events that were told of, each once, in the order in which they first came. */
