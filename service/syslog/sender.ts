@@ -54,6 +54,7 @@ export class AuditSender {
   #running: Promise<void> | undefined
   #failure: { since: number; reason: string } | undefined
   #sent = 0
+  #otherLog: string | undefined
 
   constructor(options: SenderOptions) {
     this.#options = { ...DEFAULTS, ...options }
@@ -77,7 +78,7 @@ export class AuditSender {
     if (failure && Date.now() - failure.since >= patienceMs) {
       return `audit messages don't reach ${to} since ${new Date(failure.since).toISOString()}: ${failure.reason}; ${lag}`
     }
-    return this.behind > BEHIND_MAX ? `audit messages to ${to} are far behind: ${lag}` : undefined
+    return this.behind > BEHIND_MAX ? `audit messages to ${to} are far behind: ${lag}` : this.#otherLog
   }
 
   async start(): Promise<void> {
@@ -87,9 +88,10 @@ export class AuditSender {
     if (!kept) await this.#keep({ ...log.head })
     else if (await log.has(kept)) this.#delivered = kept
     else {
-      this.#options.warn('the event log is not the one that audit messages were sent of; they go on at its end', {
-        kept,
-      })
+      const place = `${kept.seq}:${kept.hash}`
+      const why = 'it was cut, rewritten, or restored'
+      this.#otherLog = `the event log lacks event ${place}, which ${this.#options.to} was told of: ${why}`
+      this.#options.warn(this.#otherLog, {})
       await this.#keep({ ...log.head })
     }
     this.#kept = this.#delivered.seq

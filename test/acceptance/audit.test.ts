@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { type LoggedEvent, logFiles, logged, requestsIn, sumOf } from '../support/audit.ts'
@@ -320,4 +320,40 @@ describe(`the audit trail (seed ${random.seed})`, () => {
     assert.doesNotMatch(text, /geheimrat|kunigunde/i)
     assert.ok(text.includes(studyUid))
   })
+})
+
+describe('an event log that can not be written', () => {
+  /** A whole line that is no event is damage: the log opens for reading only. */
+  async function damaged(): Promise<string> {
+    const dir = tempDir('data')
+    const firn = await Firn.start({ dataDir: dir })
+    assert.equal((await firn.stop()).code, 0)
+    appendFileSync(logFiles(dir).at(-1) as string, '{"forged":true}\n')
+    return dir
+  }
+
+  for (const [whenUnwritable, status] of [
+    ['serve', 200],
+    ['refuse', 503],
+  ] as const) {
+    it(`is said to be so, and reading gets ${status} with audit.whenUnwritable ${whenUnwritable}`, async () => {
+      const firn = await Firn.start({ dataDir: await damaged(), config: { audit: { whenUnwritable } } })
+      try {
+        const instance = makeInstance(random)
+        assert.equal((await stow(firn.dicomWeb, [instance.file])).status, 200, 'receiving goes on')
+        const degraded = async () =>
+          ((await (await firn.get('/health/ready')).json()) as { degraded: string[] }).degraded.find((reason) =>
+            reason.includes("accesses can't be recorded"),
+          )
+        assert.match(await until('degraded', degraded), /1 events wait/)
+        assert.equal((await get(`${firn.dicomWeb}${instancePath(instance)}`, AS_STORED)).status, status)
+        assert.equal(
+          (await get(`${firn.dicomWeb}/studies?PatientID=${instance.studyUid}`)).status,
+          status === 200 ? 204 : 503,
+        )
+      } finally {
+        await firn.kill()
+      }
+    })
+  }
 })

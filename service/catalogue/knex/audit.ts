@@ -3,7 +3,7 @@ import type { AuditFilter, AuditPage, AuditPlace } from '../../audit/ports.ts'
 import { AUDIT_TABLE, type AuditRow, fromRow } from './projections/audit.ts'
 
 /** So many rows are looked at for one page: a rare kind among a busy person's events takes several pages, not long. */
-const SCANNED_MAX = 20_000
+const SCANNED_MAX = 5000
 const ORDER = ['at', 'site', 'seq'] as const
 
 type Rows = Knex.QueryBuilder<AuditRow, AuditRow[]>
