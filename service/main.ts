@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pino, { type Logger } from 'pino'
 import { type Archive, openArchive } from './archive.ts'
+import { Audit } from './audit-node.ts'
 import { type Background, openBackground } from './background.ts'
 import type { InstanceRecord } from './catalogue/ports.ts'
 import type { Config } from './config/schema.ts'
@@ -48,6 +49,7 @@ export class Node {
   #background: Background | undefined
   #imports: Imports | undefined
   #recordCopies: RecordCopies | undefined
+  #audit: Audit | undefined
   #lastArrival = 0
   #dimse: Listener | undefined
   #addresses: NodeAddresses | undefined
@@ -64,12 +66,15 @@ export class Node {
       this.#folder = await DataFolder.open(config.dataDir)
       const tokens = new Tokens(config.dataDir)
       const { http, auth } = config
+      const audit = new Audit({ config, tokens, log: this.#log, metrics: this.#metrics })
+      this.#audit = audit
       const app = new App({
         config: http,
         authRequired: auth.required,
         tokens,
         log: this.#log,
         metrics: this.#metrics,
+        audit: audit.trail,
         notReady: () => this.#notReady(),
         degraded: () => this.#degraded(),
       })
@@ -77,7 +82,8 @@ export class Node {
       const url = await this.#listen(app)
       tokens.admitLocal(await this.#folder.announce(url))
       this.#archive = await openArchive(config, this.#folder, this.#log, (seen) => this.#metrics.store(seen))
-      const context = this.#context(this.#archive)
+      await audit.open(this.#archive)
+      const context = this.#context(this.#archive, audit)
       app.open(context)
       const dimse = await this.#listenDimse(context)
       this.#addresses = { http: url, dimse }
@@ -97,6 +103,7 @@ export class Node {
     await Promise.all([this.#closeHttp(), this.#dimse?.close(STOP_DEADLINE_MS), this.#stopBackground()])
     await this.#metadata?.close()
     await this.#describer?.close()
+    await this.#audit?.close()
     await this.#archive?.close()
     await this.#folder?.close()
     this.#log.flush()
@@ -141,7 +148,7 @@ export class Node {
     if (lost !== undefined) reasons.push(lost)
     reasons.push(...(this.#background?.retention.troubles ?? []))
     reasons.push(...(this.#background?.worm.troubles ?? []))
-    return reasons
+    return [...reasons, ...(this.#audit?.troubles() ?? [])]
   }
 
   async #listen(app: App): Promise<string> {
@@ -159,7 +166,7 @@ export class Node {
   async #listenDimse(context: ApiContext): Promise<NodeAddresses['dimse']> {
     const { dimse: config, http } = this.#config
     if (!config.enabled) return null
-    const { receive, catalogue, instances } = context
+    const { receive, catalogue, instances, audit } = context
     const host = config.host ?? http.host
     this.#dimse = createDimseServer({
       config,
@@ -167,6 +174,7 @@ export class Node {
       receive,
       catalogue,
       instances,
+      audit,
       log: this.#log,
       metrics: this.#metrics.dimse,
     })
@@ -176,7 +184,7 @@ export class Node {
     return { aeTitle: config.aeTitle, host, port }
   }
 
-  #context(archive: Archive): ApiContext {
+  #context(archive: Archive, audit: Audit): ApiContext {
     const { catalogue, landing, receiver, instances, stores, events, projector, records } = archive
     const { http, limits, dataDir } = this.#config
     const describer = new RecordDescriber(instances, limits.headerBytesMax)
@@ -230,8 +238,10 @@ export class Node {
       bulk: new BulkReader(instances, limits.headerBytesMax),
       publicUrl: http.publicUrl,
       resultsMax: limits.resultsMax,
+      audit: audit.trail,
       packs: catalogue,
       stores,
+      auditQueries: catalogue,
       seal: (studyUid) => background.sealer.seal(studyUid),
       drainer: background.drainer,
       scrubber: background.scrubber,

@@ -6,8 +6,10 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { ArchiveError } from '../errors.ts'
 import { canonical } from '../events/canonical.ts'
 import type { Event, Head } from '../events/event.ts'
+import { dropEmptyEnd, listFiles } from '../events/files.ts'
 import { readLog } from '../events/read.ts'
 import { type ChainReport, type LogReport, verifyLog } from '../events/verify.ts'
+import { type CheckOptions, checkIndex, indexWords } from './audit-index.ts'
 import { EXIT, Failure } from './exit.ts'
 import { type ConfigOptions, configOf, type Done, print, withConfig } from './options.ts'
 
@@ -20,14 +22,27 @@ export function addEventVerbs(program: Command, done: Done): void {
   withFiles(events.command('verify'))
     .description('read the whole log again and say whether a line was altered, removed, inserted or moved')
     .option('--head <seq:hash>', 'an event that must be in it; repeat for more', collectHead, [])
+    .option('--catalogue', "also compare the catalogue's index of the audit trail with the log")
+    .option('--repair', 'make that index say again what the log says; the node must be stopped')
     .option('--json', 'print as JSON')
-    .action(async (options: Options & { head: Head[] }) => {
+    .action(async (options: Options & CheckOptions & { head: Head[] }) => {
       const folder = folderOf(options)
       const report = await verifyLog(folder, options.head, progress)
       // An empty folder is no evidence of anything.
       if (report.anchors.length === 0 && report.chains.every(({ segments }) => segments === 0)) throw noLog(folder)
-      print(options.json, report, () => words(report))
-      done(report.intact ? EXIT.yes : EXIT.no)
+      // A broken log is no measure for anything.
+      const index = options.catalogue && report.intact ? await checkIndex(configOf(options), options) : undefined
+      print(options.json, index ? { ...report, index } : report, () => [words(report), ...indexWords(index)].join('\n'))
+      done(report.intact && (index?.differences ?? 0) === 0 ? EXIT.yes : EXIT.no)
+    })
+  withFiles(events.command('head'))
+    .description('print SEQ:HASH of the last event, to be kept elsewhere and given to `verify --head` later')
+    .action(async (options: Options) => {
+      const head = await headOf(folderOf(options)).catch((error) => {
+        throw error instanceof ArchiveError ? new Failure(EXIT.no, error.message) : error
+      })
+      console.log(`${head.seq}:${head.hash}`)
+      done(EXIT.yes)
     })
   withFiles(events.command('list'))
     .description('print events in their order')
@@ -54,6 +69,16 @@ function folderOf(options: Options): string {
 }
 
 const noLog = (folder: string): Failure => new Failure(EXIT.usage, `there is no event log in ${folder}`)
+
+/** Reads the last file only. */
+async function headOf(folder: string): Promise<Head> {
+  const first = (await dropEmptyEnd(folder, (await listFiles(folder)).segments)).at(-1)
+  if (first === undefined) throw noLog(folder)
+  let head: Head | undefined
+  for await (const some of readLog(folder, first - 1)) head = some.at(-1) ?? head
+  if (!head) throw noLog(folder)
+  return { seq: head.seq, hash: head.hash }
+}
 
 async function list(options: ListOptions): Promise<void> {
   await pipeline(Readable.from(chosen(options)), process.stdout, { end: false }).catch((error) => {

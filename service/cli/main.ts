@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import { VERSION } from '../version.ts'
+import { addAuditVerbs } from './audit.ts'
 import { addConfigVerbs } from './config.ts'
 import { addDispositionVerbs } from './disposition.ts'
 import { addEventVerbs } from './events.ts'
@@ -42,6 +43,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     addRetentionVerbs,
     addHoldVerbs,
     addDispositionVerbs,
+    addAuditVerbs,
   ])
     add(program, done)
   try {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { auditConfig } from './audit.ts'
 import { correctionsConfig } from './corrections.ts'
 import { dimseConfig, tlsServer } from './dimse.ts'
 import { importsConfig } from './imports.ts'
@@ -109,6 +110,7 @@ export const configSchema = z.strictObject({
   retention: retentionConfig.prefault({}),
   imports: importsConfig,
   corrections: correctionsConfig.prefault({}),
+  audit: auditConfig.prefault({}),
 })
 
 export type Config = z.output<typeof configSchema>

@@ -1,6 +1,7 @@
 import { createHash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto'
 import { statSync } from 'node:fs'
 import { mkdir, open, readFile, rename } from 'node:fs/promises'
+import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { z } from 'zod'
@@ -17,6 +18,10 @@ const tokenSchema = z.strictObject({
   roles: z.array(z.enum(ROLES)),
   sha256: z.string(),
   createdAt: z.string(),
+  /** The operating system's user who made it, and who revoked it. */
+  createdBy: z.string().optional(),
+  revokedAt: z.string().optional(),
+  revokedBy: z.string().optional(),
 })
 export type Token = z.output<typeof tokenSchema>
 
@@ -37,7 +42,13 @@ export class Tokens {
     this.#folder = dataDir
   }
 
+  /** Those that are valid. */
   async list(): Promise<readonly Token[]> {
+    return (await this.all()).filter(({ revokedAt }) => revokedAt === undefined)
+  }
+
+  /** Revoked ones too: they stay in the file, so that the audit trail can tell who revoked them. */
+  async all(): Promise<readonly Token[]> {
     if (Date.now() - this.#checkedAt > FRESH_MS) await this.#refresh()
     return this.#tokens
   }
@@ -49,7 +60,8 @@ export class Tokens {
     }
     const id = randomBytes(6).toString('hex')
     const secret = randomBytes(32).toString('base64url')
-    const token: Token = { id, name, roles: [...roles], sha256: hash(secret), createdAt: new Date().toISOString() }
+    const made = { createdAt: new Date().toISOString(), createdBy: userName() }
+    const token: Token = { id, name, roles: [...roles], sha256: hash(secret), ...made }
     await this.#change((tokens) => [...tokens, token])
     return { token, text: `firn_${id}_${secret}` }
   }
@@ -58,9 +70,12 @@ export class Tokens {
   async revoke(id: string): Promise<boolean> {
     let revoked = false
     await this.#change((tokens) => {
-      const left = tokens.filter((token) => token.id !== id)
-      revoked = left.length < tokens.length
-      return left
+      const revocation = { revokedAt: new Date().toISOString(), revokedBy: userName() }
+      return tokens.map((token) => {
+        if (token.id !== id || token.revokedAt !== undefined) return token
+        revoked = true
+        return { ...token, ...revocation }
+      })
     })
     return revoked
   }
@@ -74,8 +89,8 @@ export class Tokens {
     if (this.#local && matches(this.#local, text)) return this.#local
     const [, id, secret] = /^firn_([0-9a-f]{12})_([\w-]{20,100})$/.exec(text) ?? []
     if (id === undefined || secret === undefined) return undefined
-    const token = (await this.list()).find((one) => one.id === id)
-    return token && matches(token, secret) ? token : undefined
+    const token = (await this.all()).find((one) => one.id === id)
+    return token && token.revokedAt === undefined && matches(token, secret) ? token : undefined
   }
 
   async #refresh(): Promise<void> {
@@ -123,6 +138,15 @@ export class Tokens {
     await rename(draft, path)
     await syncFolder(this.#folder)
     await this.#refresh()
+  }
+}
+
+/** Empty where the system doesn't say. */
+function userName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return ''
   }
 }
 

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { pino } from 'pino'
+import { NO_AUDIT } from '../audit/ports.ts'
 import type { InstanceRecord, InstanceScope, Query, QueryLevel } from '../catalogue/ports.ts'
 import { type DimseConfig, dimseConfig } from '../config/dimse.ts'
 import { encodeDataSet } from '../dicom/encode.ts'
@@ -152,7 +153,14 @@ export async function startServer(t: TestContext, config: Partial<DimseConfig> =
   const metrics = new Counts()
   const parsed = { ...dimseConfig.parse({ port: 0 }), ...config }
   const ports = { receive: archive, catalogue: archive, instances: archive }
-  const server = createDimseServer({ config: parsed, host: '127.0.0.1', ...ports, log: silent, metrics })
+  const server = createDimseServer({
+    config: parsed,
+    host: '127.0.0.1',
+    ...ports,
+    audit: NO_AUDIT,
+    log: silent,
+    metrics,
+  })
   const { port } = await server.listen()
   const limits = associationLimits(parsed)
   t.after(() => server.close(100))

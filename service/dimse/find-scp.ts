@@ -1,9 +1,11 @@
 import { setImmediate } from 'node:timers/promises'
+import type { AuditTrail } from '../audit/ports.ts'
 import type { MatchKey, Query, QueryLevel } from '../catalogue/ports.ts'
 import { encodeDataSet } from '../dicom/encode.ts'
 import { LEVEL_TAGS } from '../dicom/levels.ts'
 import type { DicomJson, JsonAttribute, JsonValue, Tag } from '../dicom/types.ts'
 import type { Operation } from './association-types.ts'
+import { assertReadable, personOf } from './audit.ts'
 import { CommandField } from './command.ts'
 import {
   chooseIdentifierSyntax,
@@ -98,11 +100,13 @@ export class FindScp implements DimseService {
   readonly commands = [CommandField.cFind]
   readonly #catalogue: DimseCatalogue
   readonly #aeTitle: string
+  readonly #audit: AuditTrail
 
   /** `aeTitle`: what is answered as Retrieve AE Title. */
-  constructor(catalogue: DimseCatalogue, aeTitle: string) {
+  constructor(catalogue: DimseCatalogue, aeTitle: string, audit: AuditTrail) {
     this.#catalogue = catalogue
     this.#aeTitle = aeTitle
+    this.#audit = audit
   }
 
   serves(abstractSyntax: string): boolean {
@@ -115,16 +119,27 @@ export class FindScp implements DimseService {
 
   async operate(operation: Operation): Promise<number> {
     const { association } = operation
-    const outcome = await this.#find(operation)
+    const { abstractSyntax: sopClass } = operation.context
+    const asked = { level: '', keys: [] as string[], matches: 0 }
+    const outcome = await this.#find(operation, asked)
     await operation.dataSet?.discard()
-    if (!association.ended.aborted) await association.respond(operation, outcome)
+    const complete = outcome.status === Status.success && !association.ended.aborted
+    try {
+      if (!association.ended.aborted) await association.respond(operation, outcome)
+    } finally {
+      this.#audit.query(personOf(association), { service: 'c-find', ...asked, complete, sopClass })
+    }
     return outcome.status
   }
 
-  async #find(operation: Operation): Promise<Outcome> {
+  /** Notes in `asked` what is asked for and how much was answered. */
+  async #find(operation: Operation, asked: { level: string; keys: string[]; matches: number }): Promise<Outcome> {
     const { association, cancelled } = operation
     try {
+      assertReadable(this.#audit)
       const { query, keys, levelName } = await this.#read(operation)
+      asked.level = query.level
+      asked.keys = query.match.map(({ path }) => path.join('.'))
       const status = keys.partly ? Status.pendingWithoutOptionalKeys : Status.pending
       const encoding = identifierEncoding(operation.context.transferSyntax)
       let yieldedAt = performance.now()
@@ -137,6 +152,7 @@ export class FindScp implements DimseService {
         if (cancelled.aborted) return { status: Status.cancel }
         const identifier = encodeDataSet(answer(keys, found, levelName, this.#aeTitle), encoding)
         await association.respond(operation, { status }, identifier)
+        asked.matches += 1
       }
       return { status: cancelled.aborted ? Status.cancel : Status.success }
     } catch (error) {

@@ -1,3 +1,4 @@
+import type { AuditTrail } from '../audit/ports.ts'
 import type { InstanceRecord } from '../catalogue/ports.ts'
 import type { OpenInstances } from '../retrieve/ports.ts'
 import type { Operation } from './association-types.ts'
@@ -12,10 +13,11 @@ import type { SubOperations } from './sub-operations.ts'
 export class GetScp extends RetrieveScp {
   readonly commands = [CommandField.cGet]
   protected readonly models = GET_SOP_CLASSES
+  protected readonly serviceName = 'c-get'
   readonly #instances: OpenInstances
 
-  constructor(catalogue: DimseCatalogue, instances: OpenInstances) {
-    super(catalogue)
+  constructor(catalogue: DimseCatalogue, instances: OpenInstances, audit: AuditTrail) {
+    super(catalogue, audit)
     this.#instances = instances
   }
 

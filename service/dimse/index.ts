@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import type { AuditTrail } from '../audit/ports.ts'
 import type { DimseConfig } from '../config/dimse.ts'
 import type { Receive } from '../ingest/ports.ts'
 import type { OpenInstances } from '../retrieve/ports.ts'
@@ -23,6 +24,7 @@ export interface DimseServerOptions {
   receive: Receive
   catalogue: DimseCatalogue
   instances: OpenInstances
+  audit: AuditTrail
   log: Logger
   metrics: DimseMetrics
 }
@@ -39,7 +41,7 @@ export function associationLimits(config: DimseConfig): AssociationLimits {
 
 /** Everything that Firn serves over DIMSE. StoreScp comes last: it takes every SOP Class that nobody else serves. */
 export function createDimseServer(options: DimseServerOptions): Listener {
-  const { config, host, receive, catalogue, instances, log, metrics } = options
+  const { config, host, receive, catalogue, instances, audit, log, metrics } = options
   const { aeTitle, checkCalledAeTitle, allowedCallingAeTitles, maxPduBytes, destinations } = config
   const limits = associationLimits(config)
   return new DimseServer({
@@ -51,11 +53,12 @@ export function createDimseServer(options: DimseServerOptions): Listener {
     limits,
     services: [
       new EchoScp(),
-      new FindScp(catalogue, aeTitle),
-      new MoveScp({ catalogue, instances, aeTitle, destinations }),
-      new GetScp(catalogue, instances),
-      new StoreScp(receive, config.acceptUnknownSopClasses),
+      new FindScp(catalogue, aeTitle, audit),
+      new MoveScp({ catalogue, instances, aeTitle, destinations, audit }),
+      new GetScp(catalogue, instances, audit),
+      new StoreScp(receive, config.acceptUnknownSopClasses, audit),
     ],
+    audit,
     log,
     metrics,
   })

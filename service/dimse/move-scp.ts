@@ -1,3 +1,4 @@
+import type { AuditTrail } from '../audit/ports.ts'
 import type { InstanceRecord } from '../catalogue/ports.ts'
 import type { OpenInstances } from '../retrieve/ports.ts'
 import type { Association } from './association.ts'
@@ -20,6 +21,7 @@ export interface MoveOptions {
   /** Calling AE title of the sub-operations' associations. */
   aeTitle: string
   destinations: readonly Peer[]
+  audit: AuditTrail
 }
 
 interface Batch {
@@ -45,10 +47,11 @@ function* batches(records: readonly InstanceRecord[]): Generator<Batch> {
 export class MoveScp extends RetrieveScp {
   readonly commands = [CommandField.cMove]
   protected readonly models = MOVE_SOP_CLASSES
+  protected readonly serviceName = 'c-move'
   readonly #options: MoveOptions
 
   constructor(options: MoveOptions) {
-    super(options.catalogue)
+    super(options.catalogue, options.audit)
     this.#options = options
   }
 

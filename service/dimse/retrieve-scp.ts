@@ -1,6 +1,8 @@
+import type { AuditTrail } from '../audit/ports.ts'
 import type { InstanceRecord } from '../catalogue/ports.ts'
 import { isArchiveError } from '../errors.ts'
 import type { Operation } from './association-types.ts'
+import { assertReadable, personOf, tellBegan } from './audit.ts'
 import { chooseIdentifierSyntax, readIdentifier, readScope } from './identifier.ts'
 import type { DimseCatalogue, DimseService } from './service.ts'
 import type { InformationModel } from './sop-classes.ts'
@@ -11,10 +13,14 @@ import { instancesOf, SubOperations } from './sub-operations.ts'
 export abstract class RetrieveScp implements DimseService {
   abstract readonly commands: readonly number[]
   protected abstract readonly models: ReadonlyMap<string, InformationModel>
+  /** As the audit trail calls it. */
+  protected abstract readonly serviceName: string
   readonly #catalogue: DimseCatalogue
+  readonly #audit: AuditTrail
 
-  constructor(catalogue: DimseCatalogue) {
+  constructor(catalogue: DimseCatalogue, audit: AuditTrail) {
     this.#catalogue = catalogue
+    this.#audit = audit
   }
 
   serves(abstractSyntax: string): boolean {
@@ -39,14 +45,26 @@ export abstract class RetrieveScp implements DimseService {
       return records.status
     }
     const counts = new SubOperations(operation, records.length)
-    await this.transfer(operation, records, counts)
+    tellBegan(this.#audit, operation, this.serviceName, records)
+    try {
+      await this.transfer(operation, records, counts)
+    } finally {
+      counts.sent.tell(this.#audit, operation, this.serviceName, records)
+    }
     return operation.association.ended.aborted ? Status.cancel : counts.finish()
   }
 
   async #prepare(operation: Operation): Promise<InstanceRecord[] | Outcome> {
     const refusal = this.refusal(operation)
-    if (refusal) return refusal
+    if (refusal) {
+      this.#audit.denied(personOf(operation.association), {
+        service: this.serviceName,
+        reason: refusal.errorComment ?? '',
+      })
+      return refusal
+    }
     try {
+      assertReadable(this.#audit)
       const model = this.models.get(operation.context.abstractSyntax)
       if (!model) throw new Error('no context of this service')
       return await instancesOf(this.#catalogue, readScope(await readIdentifier(operation), model))

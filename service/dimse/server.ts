@@ -3,8 +3,10 @@ import { readFile } from 'node:fs/promises'
 import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
 import type { Logger } from 'pino'
+import type { AuditTrail } from '../audit/ports.ts'
 import { Association } from './association.ts'
 import type { AssociationLimits, Decision, Operation } from './association-types.ts'
+import { tellRejected } from './audit.ts'
 import { commandName } from './command.ts'
 import { LOCAL_LIMIT_EXCEEDED, negotiate, type Policy } from './negotiation.ts'
 import type { AssociateRequest } from './pdu.ts'
@@ -29,6 +31,7 @@ export interface ListenerOptions {
   policy: Omit<Policy, 'serves' | 'choose'>
   limits: AssociationLimits
   services: readonly DimseService[]
+  audit: AuditTrail
   log: Logger
   metrics: DimseMetrics
 }
@@ -114,7 +117,11 @@ export class DimseServer implements Listener {
     const clients = ca ? { ca, requestCert: true, rejectUnauthorized: true } : {}
     const server = createTlsServer({ key, cert, ...clients, handshakeTimeout: limits.artimMs })
     server.on('secureConnection', (socket) => this.#onConnection(socket))
-    server.on('tlsClientError', (error) => this.#options.log.warn({ err: error }, 'TLS handshake failed'))
+    server.on('tlsClientError', (error, { remoteAddress = '' }) => {
+      this.#options.log.warn({ err: error }, 'TLS handshake failed')
+      const who = { name: '', role: 'dimse', from: remoteAddress }
+      this.#options.audit.denied(who, { service: 'dimse', reason: 'TLS handshake' })
+    })
     return server
   }
 
@@ -137,6 +144,7 @@ export class DimseServer implements Listener {
     const { callingAeTitle, calledAeTitle } = request
     if ('reject' in decision) {
       metrics.associationRejected()
+      tellRejected(this.#options.audit, association, decision.reject)
       association.log.warn({ callingAeTitle, calledAeTitle, ...decision.reject }, 'association rejected')
       return decision
     }

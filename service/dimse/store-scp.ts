@@ -1,9 +1,12 @@
+import type { AuditTrail } from '../audit/ports.ts'
 import { encodePart10Header } from '../dicom/fileMeta.ts'
 import { EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN } from '../dicom/transfer-syntaxes.ts'
 import { isStorageSopClass, isUid, MEDIA_STORAGE_DIRECTORY, storageSopClasses } from '../dicom/uids.ts'
 import { ArchiveError } from '../errors.ts'
 import type { Receive } from '../ingest/ports.ts'
+import type { Association } from './association.ts'
 import type { Operation } from './association-types.ts'
+import { StoredStudies } from './audit.ts'
 import { CommandField } from './command.ts'
 import type { IncomingDataSet } from './data-set-stream.ts'
 import type { DimseService } from './service.ts'
@@ -33,10 +36,13 @@ export class StoreScp implements DimseService {
   readonly commands = [CommandField.cStore]
   readonly #receive: Receive
   readonly #acceptUnknown: boolean
+  readonly #audit: AuditTrail
+  readonly #stored = new WeakMap<Association, StoredStudies>()
 
-  constructor(receive: Receive, acceptUnknownSopClasses: boolean) {
+  constructor(receive: Receive, acceptUnknownSopClasses: boolean, audit: AuditTrail) {
     this.#receive = receive
     this.#acceptUnknown = acceptUnknownSopClasses
+    this.#audit = audit
   }
 
   serves(abstractSyntax: string): boolean {
@@ -70,12 +76,20 @@ export class StoreScp implements DimseService {
       const incoming = this.#check(operation)
       const receipt = await this.#receive.receive(incoming)
       association.log.debug({ instance: receipt.sopInstanceUid, outcome: receipt.outcome }, 'stored')
+      this.#storedBy(association).stored(receipt)
       return { status: Status.success }
     } catch (error) {
       const outcome = storeOutcome(error)
       logRefusal(operation, outcome, error)
+      this.#storedBy(association).refused(error instanceof ArchiveError ? error.identifiers.studyUid : undefined)
       return outcome
     }
+  }
+
+  #storedBy(association: Association): StoredStudies {
+    const stored = this.#stored.get(association) ?? new StoredStudies(this.#audit, association)
+    this.#stored.set(association, stored)
+    return stored
   }
 
   #check({ association, command, context, dataSet }: Operation): Parameters<Receive['receive']>[0] {

@@ -2,6 +2,7 @@ import type { InstanceRecord, InstanceScope } from '../catalogue/ports.ts'
 import { encodeDataSet } from '../dicom/encode.ts'
 import { ArchiveError } from '../errors.ts'
 import type { Operation } from './association-types.ts'
+import { SentStudies } from './audit.ts'
 import type { OutgoingCommand } from './exchanges.ts'
 import { identifierEncoding } from './identifier.ts'
 import type { DimseCatalogue } from './service.ts'
@@ -28,6 +29,7 @@ export async function instancesOf(catalogue: DimseCatalogue, scope: InstanceScop
 
 /** The C-STORE sub-operations of one C-MOVE or C-GET: their counts, and the responses that report them. */
 export class SubOperations {
+  readonly sent = new SentStudies()
   readonly #operation: Operation
   #remaining: number
   #completed = 0
@@ -50,6 +52,7 @@ export class SubOperations {
     if (status === Status.success) this.#completed++
     else if (status !== undefined && isWarning(status)) this.#warning++
     else this.#failed.push(record.sopInstanceUid)
+    this.sent.add(record, status === Status.success || (status !== undefined && isWarning(status)))
     const now = performance.now()
     if (this.#remaining === 0 || now - this.#reportedAt < REPORT_EVERY_MS) return
     this.#reportedAt = now

@@ -14,6 +14,8 @@ const json = z.custom<JsonObject>((value) => typeof value === 'object' && value 
 const instance = { sha256, sizeBytes: count }
 const placed = { store: name, sizeBytes: count }
 const head = { seq: count, hash: sha256 }
+/** For accesses: how many like this one the event stands for, the first one's time, and whose token it was by its ID. */
+const repeated = { requests: count.optional(), since: name.optional(), token: name.optional() }
 
 /**
  * What is known of each kind's `data`; `subject` names what it is about. A kind's meaning never changes and its members
@@ -172,10 +174,62 @@ export const KINDS = {
   /** Subject: correction. */
   'correction.withdrawn': z.object({ reason: text }),
 
-  /** Subject: study, series or instance. */
-  'access.read': z.object({ service: name, instances: count, bytes: count, complete: z.boolean() }),
+  /**
+   * Subject: study (and series, instance) where it is known. Instances and bytes are what was sent, frames where single
+   * ones were asked for, `destination` the AE title of a C-MOVE. One event may stand for several requests: see `repeated`.
+   */
+  'access.read': z.object({
+    service: name,
+    instances: count,
+    bytes: count,
+    complete: z.boolean(),
+    frames: count.optional(),
+    destination: name.optional(),
+    status: count.optional(),
+    ...repeated,
+  }),
+  /** Subject: study. Instances are about to be sent to another AE title, or back over the same association. */
+  'access.began': z.object({ service: name, instances: count, destination: name }),
   /** `keys` are the attributes that were matched; their values may name patients, so they stay out. */
-  'access.query': z.object({ service: name, level: name, keys: list, matches: count }),
+  'access.query': z.object({
+    service: name,
+    level: name,
+    keys: list,
+    matches: count,
+    sopClass: name.optional(),
+    complete: z.boolean().optional(),
+    ...repeated,
+  }),
+  /** Somebody was turned away: no valid token, not the role, not the AE title. `token` is the one that was claimed. */
+  'access.denied': z.object({ service: name, reason: name, ...repeated }),
+  /** Subject: study, none for what couldn't be told. Who sent it: one event for a request, or an association and study. */
+  'study.received': z.object({
+    service: name,
+    instances: count,
+    bytes: count,
+    duplicates: count,
+    conflicts: count,
+    refused: count,
+    complete: z.boolean(),
+    ...repeated,
+  }),
+  /** Somebody has read the audit trail itself. `filter` names what was asked for, not its values. */
+  'audit.read': z.object({ service: name, filter: list, events: count, ...repeated }),
+  /** The log could not be written for so long that so many audit events were given up. Nothing else ever drops one. */
+  'audit.lost': z.object({ events: count, since: name, until: name }),
+  /** A call of the own API that changes something, whether it was carried out or not. Subject: what the path names. */
+  'admin.called': z.object({ method: name, route: name, status: count, ...repeated }),
+
+  /** `by`: the operating system's user who changed the file of tokens, where it is known. */
+  'token.created': z.object({
+    token: name,
+    name,
+    roles: list,
+    by: name.optional(),
+    edited: z.boolean().optional(),
+  }),
+  /** `edited`: it was taken out of the file by hand; above: it got other roles, or was revived, in the same way. */
+  'token.revoked': z.object({ token: name, name, by: name.optional(), edited: z.boolean().optional() }),
 
   /** `digest` is that of the configuration without its secrets. */
   'config.changed': z.object({ keys: list, digest: sha256 }),

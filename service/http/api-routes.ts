@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { AuditQueries } from '../audit/ports.ts'
 import type { CataloguePacks } from '../catalogue/ports.ts'
 import type { Role } from '../config/tokens.ts'
 import type { Actor } from '../events/event.ts'
@@ -20,6 +21,7 @@ export interface ApiContext extends DicomWebContext {
   status(): Promise<z.output<typeof statusSchema>>
   packs: Pick<CataloguePacks, 'packs' | 'holdings'>
   stores: Stores
+  auditQueries: AuditQueries
   /** Seals what is in no pack of a study, now. */
   seal(studyUid: string): Promise<Sealed>
   drainer: Pick<Drainer, 'plan' | 'start' | 'cancel' | 'report' | 'list'>

@@ -14,6 +14,8 @@ import {
   timestamp,
   uid,
 } from './api-routes.ts'
+import { noteMatches, noting, notingCall } from './audit.ts'
+import { AUDIT_ROUTES } from './audit-routes.ts'
 import { actorOf, callerOf, only } from './auth.ts'
 import { CORRECTION_ROUTES } from './correction-routes.ts'
 import { IMPORT_ROUTES } from './import-routes.ts'
@@ -64,6 +66,7 @@ const ROUTES = [
   ...RECONCILE_ROUTES,
   ...WORM_ROUTES,
   ...CORRECTION_ROUTES,
+  ...AUDIT_ROUTES,
   route({
     path: '/status',
     summary: 'The state of this node and what the archive holds',
@@ -143,9 +146,12 @@ const noCopy = (): ArchiveError => new ArchiveError('not_found', 'no copy has th
 
 /** Adds the API's routes below `/api/v1`. */
 export function addApi(router: Router, context: ApiContext): void {
-  for (const one of ROUTES)
-    router[one.method ?? 'get'](expressPath(one.path), only(one.role), ...bodyOf(one), serve(one, context))
-  router.get(expressPath(BY_DIGEST), only('read'), async (req, res) => {
+  for (const one of ROUTES) {
+    const { method = 'get', path, role } = one
+    const noted = notingCall(context.audit, method, path)
+    router[method](expressPath(path), only(role), noted, ...bodyOf(one), serve(one, context))
+  }
+  router.get(expressPath(BY_DIGEST), only('read'), noting(context.audit, 'read', 'by-digest'), async (req, res) => {
     const copy = await copyByDigest(context, req.params.sha256)
     // Who may hide an instance may also look at it.
     const sees = ['records', 'admin'].some((role) => callerOf(req).roles.has(role as Role))
@@ -168,6 +174,7 @@ function serve(one: Route<z.ZodObject, z.ZodType>, context: ApiContext): Request
     if (!body.success) throw invalid(body.error)
     const call = { body: body.data, officer: officerOf(req, one.role), actor: actorOf(req, one.role) }
     const answer = await one.handle(context, parsed.data, req.params as Record<string, string>, call)
+    noteMatches(req, answer)
     await sendText(req, res, 'application/json', JSON.stringify(answer))
   }
 }

@@ -6,11 +6,13 @@ import express, { type ErrorRequestHandler, type Express, type RequestHandler, R
 import { ipKeyGenerator, rateLimit } from 'express-rate-limit'
 import helmet from 'helmet'
 import type { Logger } from 'pino'
+import type { AuditTrail } from '../audit/ports.ts'
 import type { Config } from '../config/schema.ts'
 import type { Tokens } from '../config/tokens.ts'
 import { ArchiveError } from '../errors.ts'
 import { addApi } from './api.ts'
 import type { ApiContext } from './api-routes.ts'
+import { audited, noting } from './audit.ts'
 import { addressOf, identify, only } from './auth.ts'
 import { dicomWebDelete } from './delete.ts'
 import { onlyOwnNames } from './host.ts'
@@ -35,6 +37,7 @@ export interface AppOptions {
   tokens: Tokens
   log: Logger
   metrics: HttpMetrics
+  audit: AuditTrail
   /** Why the node can't serve now; empty when it can. */
   notReady(): string[]
   /** What it can't do although it serves, such as storing on a full disk. */
@@ -86,6 +89,10 @@ export class App {
     server.setTimeout(idleSeconds * 1000)
     server.maxConnections = 2000
     // Who starts it hears of what keeps it from listening; later ones, such as want of open files, are passing.
+    server.on('tlsClientError', (_error, { remoteAddress = '' }) => {
+      const who = { name: '', role: '', from: remoteAddress }
+      this.#options.audit.denied(who, { service: 'https', reason: 'TLS handshake' })
+    })
     server.on('error', (error) => {
       if (server.listening) this.#options.log.error({ error: error.message }, 'a connection could not be accepted')
     })
@@ -93,7 +100,7 @@ export class App {
   }
 
   #build(): Express {
-    const { config, tokens, authRequired, notReady, degraded } = this.#options
+    const { config, tokens, authRequired, notReady, degraded, audit } = this.#options
     const app = express()
     app.disable('x-powered-by')
     app.disable('etag')
@@ -101,6 +108,7 @@ export class App {
     // One proxy: what stands further left in X-Forwarded-For is the client's own claim.
     app.set('trust proxy', config.trustProxy ? 1 : false)
     app.use(this.#observe())
+    app.use(audited(audit))
     app.use(helmet())
     app.get('/health/live', (_req, res) => void res.json({ status: 'live' }))
     app.get('/health/ready', (_req, res) => {
@@ -183,7 +191,7 @@ function tlsFiles({ key, cert, ca }: NonNullable<Config['http']['tls']>): https.
 function routes(context: ApiContext, metrics: HttpMetrics): Router {
   const router = Router()
   router.use(DICOM_WEB, dicomWeb(context))
-  router.get('/wado', only('read'), wadoUri(context))
+  router.get('/wado', only('read'), noting(context.audit, 'read', 'wado-uri'), wadoUri(context))
   const api = Router()
   addApi(api, context)
   router.use('/api/v1', api)
@@ -197,27 +205,29 @@ function routes(context: ApiContext, metrics: HttpMetrics): Router {
 function dicomWeb(context: ApiContext): Router {
   const router = Router()
   const [study, series, instance] = ['/studies/:study', '/series/:series', '/instances/:instance']
-  const [read, send] = [only('read'), only('send')]
+  const { audit } = context
+  const read = (service: string) => [only('read'), noting(audit, 'read', service)]
+  const query = [only('read'), noting(audit, 'query', 'qido-rs')]
 
-  router.post(['/studies', study], send, stow(context))
+  router.post(['/studies', study], only('send'), noting(audit, 'store', 'stow-rs'), stow(context))
 
-  router.get('/studies', read, qido(context, 'study'))
-  router.get(['/series', `${study}/series`], read, qido(context, 'series'))
+  router.get('/studies', query, qido(context, 'study'))
+  router.get(['/series', `${study}/series`], query, qido(context, 'series'))
   router.get(
     ['/instances', `${study}/instances`, `${study}${series}/instances`, '/series/:series/instances'],
-    read,
+    query,
     qido(context, 'instance'),
   )
 
   const levels = [study, `${study}${series}`, `${study}${series}${instance}`]
-  router.get(levels, read, wadoInstances(context))
+  router.get(levels, read('wado-rs'), wadoInstances(context))
   router.get(
     levels.map((level) => `${level}/metadata`),
-    read,
+    read('metadata'),
     wadoMetadata(context),
   )
-  router.get(`${study}${series}${instance}/frames/:frames`, read, wadoFrames(context))
-  router.get(`${study}${series}${instance}/bulkdata/:path`, read, wadoBulkData(context))
+  router.get(`${study}${series}${instance}/frames/:frames`, read('frames'), wadoFrames(context))
+  router.get(`${study}${series}${instance}/bulkdata/:path`, read('bulkdata'), wadoBulkData(context))
 
   if (context.dicomwebDelete === 'hide') router.delete(levels, only('records'), dicomWebDelete(context))
 

@@ -6,6 +6,8 @@ import type { Actor } from '../events/event.ts'
 /** Who sends a request. Without tokens (loopback only) everybody is `anonymous` and may do everything. */
 export interface Caller {
   name: string
+  /** The token's; undefined where none is needed. */
+  id?: string
   roles: ReadonlySet<Role>
 }
 
@@ -19,6 +21,11 @@ export function callerOf(req: Request): Caller {
 /** Who is behind a request that needed this role, as events name them. */
 export function actorOf(req: Request, role: Role): Actor {
   return { name: callerOf(req).name, role, from: addressOf(req) }
+}
+
+/** The ID of the token that somebody claims to have, whether he has it or not. It is no secret. */
+export function claimedTokenOf(req: Request): string | undefined {
+  return /^Bearer\s+firn_([0-9a-f]{12})_/i.exec(req.get('authorization') ?? '')?.[1]
 }
 
 /** The client's network address; empty when what a proxy says is none. */
@@ -39,7 +46,7 @@ export function identify(tokens: Tokens, required: boolean): RequestHandler {
 }
 
 function callerFor(token: Token): Caller {
-  return { name: token.name, roles: new Set(token.roles) }
+  return { name: token.name, id: token.id, roles: new Set(token.roles) }
 }
 
 /** `admin` may do what `send`, `read` and `records` may; `records` may read. */

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import type { AuditTrail } from '../audit/ports.ts'
 import type { CatalogueJournal, CatalogueReader } from '../catalogue/ports.ts'
 import type { Correct, ReadCorrected, ReadCorrections } from '../corrections/ports.ts'
 import type { Receive } from '../ingest/ports.ts'
@@ -21,5 +22,6 @@ export interface DicomWebContext {
   /** Origin for URLs in answers; undefined: as the client said it. */
   publicUrl: string | undefined
   resultsMax: number
+  audit: AuditTrail
   log: Logger
 }

@@ -5,6 +5,7 @@ import { stringifyDicomJson } from '../dicom/json.ts'
 import { LEVEL_TAGS } from '../dicom/levels.ts'
 import type { DicomJson, Tag } from '../dicom/types.ts'
 import { ArchiveError } from '../errors.ts'
+import { noteQuery } from './audit.ts'
 import type { DicomWebContext } from './context.ts'
 import { dataSetForm } from './negotiate.ts'
 import { sendText, streamText } from './send.ts'
@@ -32,6 +33,8 @@ export function qido(context: DicomWebContext, level: Exclude<QueryLevel, 'patie
         `299 ${root} "The number of results exceeded the maximum supported by the server. Use offset."`,
       )
     }
+    const keys = query.match.map(({ path }) => path.join('.'))
+    noteQuery(req, level, keys, found.length)
     if (level === 'instance') await addFromHeaders(context, found, query.include, root)
     if (found.length === 0) {
       res.status(204).end()

@@ -3,6 +3,7 @@ import type { DicomJson, InstanceIdentifiers } from '../dicom/types.ts'
 import { toNativeXml } from '../dicom/xml.ts'
 import { ArchiveError } from '../errors.ts'
 import type { Receipt, Receive, Source } from '../ingest/ports.ts'
+import { noteStored } from './audit.ts'
 import { addressOf, callerOf } from './auth.ts'
 import type { DicomWebContext } from './context.ts'
 import { parseAccept, parseMediaType } from './media-types.ts'
@@ -36,6 +37,7 @@ export function stow(context: DicomWebContext): RequestHandler {
     const source: Source = { protocol: 'stow', name: callerOf(req).name, address: addressOf(req) }
     const reader = new MultipartReader(req, boundary)
     const outcome = await receiveParts(reader, context.receive, source, studyUid)
+    noteStored(req, outcome.receipts, outcome.refusals.length, outcome.broken === undefined)
     if (req.destroyed && !req.complete) return
     await answer(context, req, res, outcome, studyUid)
   }

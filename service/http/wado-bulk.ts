@@ -1,6 +1,7 @@
 import type { Request, RequestHandler, Response } from 'express'
 import { ArchiveError } from '../errors.ts'
 import type { Bulk } from '../retrieve/bulk.ts'
+import { noteInstance } from './audit.ts'
 import type { DicomWebContext } from './context.ts'
 import { MultipartWriter } from './multipart-writer.ts'
 import { type BulkForm, bulkForm } from './negotiate.ts'
@@ -19,6 +20,7 @@ export function wadoFrames(context: DicomWebContext): RequestHandler {
     const form = bulkForm(req, context.bulk.syntaxOf(record))
     const frames = await context.bulk.frames(record, numbers)
     if (notModified(req, res, `"${record.sha256}-frames-${numbers.join('-').slice(0, 200)}"`)) return
+    noteInstance(req, record, numbers.length)
     await sendBulk(req, res, frames, form)
   }
 }
@@ -46,6 +48,7 @@ export function wadoBulkData(context: DicomWebContext): RequestHandler {
     const { parts, isPixelData } = await context.bulk.bulkData(record, path)
     const form = bulkForm(req, isPixelData ? context.bulk.syntaxOf(record) : OCTETS)
     if (notModified(req, res, `"${record.sha256}-${path}"`)) return
+    noteInstance(req, record)
     await sendBulk(req, res, parts, form)
   }
 }

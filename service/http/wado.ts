@@ -4,6 +4,7 @@ import yazl from 'yazl'
 import type { InstanceRecord, InstanceScope } from '../catalogue/ports.ts'
 import { isUid } from '../dicom/uids.ts'
 import { ArchiveError } from '../errors.ts'
+import { noteInstance, noteInstances, noteService } from './audit.ts'
 import type { DicomWebContext } from './context.ts'
 import { sendAllCorrected, sendCorrected, wantsCorrected } from './corrected.ts'
 import { MultipartWriter, type PartHead } from './multipart-writer.ts'
@@ -109,7 +110,10 @@ export async function sendInstance(
   if (range) res.status(206).set('Content-Range', `bytes ${start}-${end - 1}/${record.sizeBytes}`)
   res.set('Content-Type', dicomType(record))
   res.set('Content-Length', String(end - start))
-  await streamBody(req, res, () => context.instances.open(record).bytes(start, end))
+  await streamBody(req, res, () => {
+    noteInstance(req, record)
+    return context.instances.open(record).bytes(start, end)
+  })
 }
 
 async function sendMultipart(context: DicomWebContext, req: Request, res: Response, resource: Resource): Promise<void> {
@@ -132,7 +136,10 @@ async function sendMultipart(context: DicomWebContext, req: Request, res: Respon
   res.set('Content-Type', writer.contentType)
   if (!more) res.set('Content-Length', String(writer.sizeOf(first.map(toPart))))
   await streamBody(req, res, () =>
-    writer.bodyOf(context.instances.readAll(more ? concat(first, records) : first), toPart),
+    writer.bodyOf(context.instances.readAll(more ? concat(first, records) : first), (record) => {
+      noteInstance(req, record)
+      return toPart(record)
+    }),
   )
 }
 
@@ -158,6 +165,7 @@ async function sendZip(context: DicomWebContext, req: Request, res: Response, re
   const records = context.catalogue.instances(scopeOf(resource))[Symbol.asyncIterator]()
   const first = await records.next()
   if (first.done) throw notFound(resource)
+  noteService(req, 'zip')
   const name = resource.sopInstanceUid ?? resource.seriesUid ?? resource.studyUid
   res.set({ 'Content-Type': 'application/zip', 'Content-Disposition': `attachment; filename="${name}.zip"` })
   if (req.method === 'HEAD') {
@@ -171,6 +179,7 @@ async function sendZip(context: DicomWebContext, req: Request, res: Response, re
   sent.catch(() => undefined)
   try {
     for (let next: IteratorResult<InstanceRecord> = first; !next.done; next = await records.next()) {
+      noteInstance(req, next.value)
       await addToZip(context, zip, next.value, res)
       if (res.destroyed) return
     }
@@ -231,13 +240,19 @@ export function wadoMetadata(context: DicomWebContext): RequestHandler {
       res.type(METADATA_TYPES[form]).vary('Accept-Encoding').end()
       return
     }
+    let told = 0
     const array = await context.metadata.array(
       studyUid,
-      (entry) =>
-        (seriesUid === undefined || entry.seriesUid === seriesUid) &&
-        (sopInstanceUid === undefined || entry.sopInstanceUid === sopInstanceUid),
+      (entry) => {
+        const isMeant =
+          (seriesUid === undefined || entry.seriesUid === seriesUid) &&
+          (sopInstanceUid === undefined || entry.sopInstanceUid === sopInstanceUid)
+        if (isMeant) told += 1
+        return isMeant
+      },
       root,
     )
+    noteInstances(req, told)
     if (!array) throw notFound(resource)
     await streamText(req, res, METADATA_TYPES[form], () => (form === 'xml' ? xmlParts(objectsOf(array)) : array))
   }

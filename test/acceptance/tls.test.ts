@@ -5,32 +5,13 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { connect } from 'node:tls'
 import { transferSyntaxes } from '../fixtures/dicom.ts'
+import { issue } from '../support/certificates.ts'
 import { associateRq, PDU, VERIFICATION } from '../support/dimse.ts'
 import { Firn } from '../support/firn.ts'
-import { installed, run, skipUnless, tempDir } from '../support/host.ts'
+import { installed, skipUnless, tempDir } from '../support/host.ts'
 import { until, within } from '../support/until.ts'
 
 const skip = skipUnless(installed('openssl'), 'openssl is not installed')
-
-/** An authority, and a key and certificate of `name` signed by it. */
-async function issue(dir: string, name: string): Promise<{ key: string; cert: string }> {
-  const at = (file: string) => join(dir, file)
-  const openssl = async (...args: string[]) => {
-    const ended = await run('openssl', args, { cwd: dir })
-    assert.equal(ended.code, 0, ended.stderr)
-  }
-  const [key, cert] = [at(`${name}.key`), at(`${name}.pem`)]
-  const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
-  if (name === 'ca') {
-    await openssl('req', '-x509', ...ec, '-days', '2', '-subj', '/CN=Test CA', '-keyout', key, '-out', cert)
-    return { key, cert }
-  }
-  const extension = ['-addext', 'subjectAltName=IP:127.0.0.1,DNS:localhost']
-  await openssl('req', ...ec, '-subj', `/CN=${name}`, ...extension, '-keyout', key, '-out', at(`${name}.csr`))
-  const by = ['-CA', at('ca.pem'), '-CAkey', at('ca.key'), '-CAcreateserial', '-copy_extensions', 'copy']
-  await openssl('x509', '-req', '-in', at(`${name}.csr`), ...by, '-days', '2', '-out', cert)
-  return { key, cert }
-}
 
 describe('TLS', { skip }, () => {
   const dir = tempDir('tls')

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import type { Knex } from 'knex'
+import type { AuditFilter, AuditPage, AuditPlace, AuditQueries } from '../../audit/ports.ts'
 import type { DicomJson } from '../../dicom/types.ts'
 import type { Event } from '../../events/event.ts'
 import type { CatalogueLocks, CopyLock, LockedCopy } from '../lock-ports.ts'
@@ -24,6 +25,7 @@ import type {
   RecordOutcome,
   StoreHolding,
 } from '../ports.ts'
+import { auditEvents } from './audit.ts'
 import { type DatabaseOptions, type Dialect, dialectOf, migrate, openReader } from './connect.ts'
 import { find } from './find.ts'
 import { KnexImports } from './imports.ts'
@@ -40,7 +42,14 @@ import { Writer } from './writer.ts'
 
 /** The catalogue over SQLite or PostgreSQL: an index of what storage holds, never the truth itself. */
 export class KnexCatalogue
-  implements CatalogueReader, CatalogueWriter, CatalogueJournal, CataloguePacks, CatalogueLocks, ProjectEvents
+  implements
+    CatalogueReader,
+    CatalogueWriter,
+    CatalogueJournal,
+    CataloguePacks,
+    CatalogueLocks,
+    ProjectEvents,
+    AuditQueries
 {
   readonly dialect: Dialect
   readonly retention: KnexRetention
@@ -193,6 +202,10 @@ export class KnexCatalogue
 
   isProjected(kind: string): boolean {
     return isProjected(kind)
+  }
+
+  audit(filter: AuditFilter, page: { limit: number; before?: AuditPlace | undefined }): Promise<AuditPage> {
+    return auditEvents(this.#read, filter, page)
   }
 
   projectedUpTo(site: string): Promise<number> {

@@ -6,6 +6,7 @@ import * as retention from './0003-retention.ts'
 import * as tiers from './0004-tiers.ts'
 import * as imports from './0005-import.ts'
 import * as corrections from './0006-corrections.ts'
+import * as audit from './0009-audit.ts'
 import * as packLocks from './0010-pack-locks.ts'
 
 /** In order, never changed once released: a later change is a further migration. */
@@ -18,6 +19,7 @@ const ALL: readonly { name: string; migration: Knex.Migration }[] = [
   { name: '0005-import', migration: imports },
   { name: '0010-pack-locks', migration: packLocks },
   { name: '0006-corrections', migration: corrections },
+  { name: '0009-audit', migration: audit },
 ]
 
 export const migrations: Knex.MigrationSource<(typeof ALL)[number]> = {

@@ -1,6 +1,7 @@
 import type { Knex } from 'knex'
 import type { Event } from '../../../events/event.ts'
 import { known } from '../../../events/kinds.ts'
+import { audit } from './audit.ts'
 import { corrections } from './corrections.ts'
 import { dispositions } from './dispositions.ts'
 import { holds } from './holds.ts'
@@ -10,7 +11,7 @@ import { rejections } from './rejections.ts'
 import { retention } from './retention.ts'
 
 /** One file for each subject. */
-const PROJECTIONS: readonly Projection[] = [retention, holds, dispositions, pins, rejections, corrections]
+const PROJECTIONS: readonly Projection[] = [retention, holds, dispositions, pins, rejections, corrections, audit]
 
 const CURSORS = 'projection_cursors'
 
