@@ -11,6 +11,7 @@ import { Sealing } from './lifecycle/sealing.ts'
 import type { RecordDescriber } from './retrieve/describe-record.ts'
 
 export interface Background {
+  copies: Copies
   sealer: Sealer
   sealing: Sealing
   drainer: Drainer
@@ -71,5 +72,5 @@ export function openBackground({ archive, config, describer, lastArrival, log }:
     bytesPerSecond: config.scrub.bytesPerSecond,
     warn,
   })
-  return { sealer, sealing, drainer, scrubber }
+  return { copies, sealer, sealing, drainer, scrubber }
 }

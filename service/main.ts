@@ -11,6 +11,7 @@ import { createDimseServer, type Listener } from './dimse/index.ts'
 import type { ApiContext } from './http/api-routes.ts'
 import { App } from './http/app.ts'
 import { Metrics } from './metrics.ts'
+import { type OpenedCommitments, openCommitments } from './open-commitments.ts'
 import { BulkReader } from './retrieve/bulk.ts'
 import { RecordDescriber } from './retrieve/describe-record.ts'
 import { MetadataStore } from './retrieve/metadata.ts'
@@ -38,6 +39,7 @@ export class Node {
   #metadata: MetadataStore | undefined
   #describer: RecordDescriber | undefined
   #background: Background | undefined
+  #commitment: OpenedCommitments | undefined
   #lastArrival = 0
   #dimse: Listener | undefined
   #addresses: NodeAddresses | undefined
@@ -97,13 +99,15 @@ export class Node {
     if (config.sealing.enabled) sealing.start()
     if (config.scrub.enabled) scrubber.start()
     void drainer.resume()
+    this.#commitment?.commitments.start()
   }
 
   /** What takes longer is broken off, as a crash would break it off, which harms nothing. */
   async #stopBackground(): Promise<void> {
     if (!this.#background) return
     const { sealing, sealer, drainer, scrubber } = this.#background
-    const stopped = Promise.all([sealing.stop(), sealer.idle(), drainer.stop(), scrubber.stop()])
+    const commitment = this.#commitment?.commitments.stop()
+    const stopped = Promise.all([sealing.stop(), sealer.idle(), drainer.stop(), scrubber.stop(), commitment])
     await Promise.race([stopped, sleep(STOP_DEADLINE_MS, undefined, { ref: false })])
   }
 
@@ -148,6 +152,7 @@ export class Node {
       receive,
       catalogue,
       instances,
+      commitment: this.#commitment?.scp,
       log: this.#log,
       metrics: this.#metrics.dimse,
     })
@@ -180,6 +185,16 @@ export class Node {
       log: this.#log,
     })
     this.#background = background
+    const { copies } = background
+    const { registry } = this.#metrics
+    this.#commitment = openCommitments({
+      archive,
+      config: this.#config,
+      copies,
+      peers: undefined,
+      registry,
+      log: this.#log,
+    })
     return {
       receive: this.#metrics.counted(receiver, ({ studyUid }) => {
         this.#lastArrival = Date.now()
@@ -196,6 +211,7 @@ export class Node {
       seal: (studyUid) => background.sealer.seal(studyUid),
       drainer: background.drainer,
       scrubber: background.scrubber,
+      commitments: this.#commitment?.commitments,
       log: this.#log,
       version: VERSION,
       status: async () => {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { commitmentConfig } from './commitment.ts'
 import { dimseConfig, tlsServer } from './dimse.ts'
 import { scrubConfig, sealingConfig, storesConfig } from './stores.ts'
 
@@ -98,6 +99,7 @@ export const configSchema = z.strictObject({
   stores: storesConfig,
   sealing: sealingConfig.prefault({}),
   scrub: scrubConfig.prefault({}),
+  commitment: commitmentConfig.prefault({}),
 })
 
 export type Config = z.output<typeof configSchema>

@@ -3,6 +3,7 @@ import type { DimseConfig } from '../config/dimse.ts'
 import type { Receive } from '../ingest/ports.ts'
 import type { OpenInstances } from '../retrieve/ports.ts'
 import type { AssociationLimits } from './association-types.ts'
+import type { CommitmentScp } from './commitment-scp.ts'
 import { EchoScp } from './echo-scp.ts'
 import { FindScp } from './find-scp.ts'
 import { GetScp } from './get-scp.ts'
@@ -23,6 +24,8 @@ export interface DimseServerOptions {
   receive: Receive
   catalogue: DimseCatalogue
   instances: OpenInstances
+  /** Storage Commitment, where it is served. */
+  commitment?: CommitmentScp | undefined
   log: Logger
   metrics: DimseMetrics
 }
@@ -39,7 +42,7 @@ export function associationLimits(config: DimseConfig): AssociationLimits {
 
 /** Everything that Firn serves over DIMSE. StoreScp comes last: it takes every SOP Class that nobody else serves. */
 export function createDimseServer(options: DimseServerOptions): Listener {
-  const { config, host, receive, catalogue, instances, log, metrics } = options
+  const { config, host, receive, catalogue, instances, commitment, log, metrics } = options
   const { aeTitle, checkCalledAeTitle, allowedCallingAeTitles, maxPduBytes, destinations } = config
   const limits = associationLimits(config)
   return new DimseServer({
@@ -54,6 +57,7 @@ export function createDimseServer(options: DimseServerOptions): Listener {
       new FindScp(catalogue, aeTitle),
       new MoveScp({ catalogue, instances, aeTitle, destinations }),
       new GetScp(catalogue, instances),
+      ...(commitment ? [commitment] : []),
       new StoreScp(receive, config.acceptUnknownSopClasses),
     ],
     log,

@@ -26,7 +26,7 @@ export interface ListenerOptions {
   /** PEM files. */
   tls?: { key: string; cert: string; ca?: string | undefined } | undefined
   associationsMax: number
-  policy: Omit<Policy, 'serves' | 'choose'>
+  policy: Omit<Policy, 'serves' | 'choose' | 'peerMayProvide'>
   limits: AssociationLimits
   services: readonly DimseService[]
   log: Logger
@@ -68,6 +68,7 @@ export class DimseServer implements Listener {
       ...options.policy,
       serves: (uid) => this.#serviceFor(uid) !== undefined,
       choose: (uid, proposed, toSend) => this.#serviceFor(uid)?.choose(proposed, toSend),
+      peerMayProvide: (uid) => this.#serviceFor(uid)?.peerMayProvide ?? true,
     }
   }
 

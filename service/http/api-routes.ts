@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { CataloguePacks } from '../catalogue/ports.ts'
+import type { Commitments } from '../commitment/ports.ts'
 import type { Role } from '../config/tokens.ts'
 import type { Drainer } from '../lifecycle/drain.ts'
 import type { Scrubber } from '../lifecycle/scrub.ts'
@@ -17,6 +18,8 @@ export interface ApiContext extends DicomWebContext {
   seal(studyUid: string): Promise<Sealed>
   drainer: Pick<Drainer, 'plan' | 'start' | 'cancel' | 'report'>
   scrubber: Pick<Scrubber, 'now' | 'report'>
+  /** Undefined where it is switched off. */
+  commitments: Commitments | undefined
 }
 
 export const uid = z.string().max(64)

@@ -14,6 +14,7 @@ import {
   uid,
 } from './api-routes.ts'
 import { only } from './auth.ts'
+import { COMMITMENT_ROUTES } from './commitment-routes.ts'
 import { sendText } from './send.ts'
 import { STORE_ROUTES } from './store-routes.ts'
 import { sendInstance } from './wado.ts'
@@ -49,6 +50,7 @@ const changeSchema = z.object({
 /** Firn's own API: the same schemas validate, shape the answers and describe them. */
 const ROUTES = [
   ...STORE_ROUTES,
+  ...COMMITMENT_ROUTES,
   route({
     path: '/status',
     summary: 'The state of this node and what the archive holds',

@@ -12,6 +12,7 @@ import { ArchiveError } from '../errors.ts'
 import { addApi } from './api.ts'
 import type { ApiContext } from './api-routes.ts'
 import { addressOf, identify, only } from './auth.ts'
+import { addCommitment } from './commitment.ts'
 import { onlyOwnNames } from './host.ts'
 import { inTurn } from './in-turn.ts'
 import { qido } from './qido.ts'
@@ -217,6 +218,8 @@ function dicomWeb(context: ApiContext): Router {
   )
   router.get(`${study}${series}${instance}/frames/:frames`, read, wadoFrames(context))
   router.get(`${study}${series}${instance}/bulkdata/:path`, read, wadoBulkData(context))
+
+  if (context.commitments) addCommitment(router, context.commitments)
 
   router.all(['/studies', ...levels], (_req, res) => {
     res

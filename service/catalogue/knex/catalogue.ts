@@ -21,6 +21,7 @@ import type {
   RecordOutcome,
   StoreHolding,
 } from '../ports.ts'
+import { KnexCommitments } from './commitments.ts'
 import { type DatabaseOptions, type Dialect, dialectOf, migrate, openReader } from './connect.ts'
 import { find } from './find.ts'
 import { conflictingCopies, instances, servedCopies } from './instances.ts'
@@ -32,6 +33,7 @@ import { Writer } from './writer.ts'
 /** The catalogue over SQLite or PostgreSQL: an index of what storage holds, never the truth itself. */
 export class KnexCatalogue implements CatalogueReader, CatalogueWriter, CatalogueJournal, CataloguePacks {
   readonly dialect: Dialect
+  readonly commitments: KnexCommitments
   readonly #read: Knex
   readonly #writer: Writer
   #epoch = ''
@@ -40,6 +42,11 @@ export class KnexCatalogue implements CatalogueReader, CatalogueWriter, Catalogu
     this.dialect = dialectOf(options)
     this.#read = openReader(options)
     this.#writer = new Writer(options)
+    this.commitments = new KnexCommitments({
+      read: this.#read,
+      write: (write) => this.#writer.commitment(write),
+      caughtUp: () => this.#writer.caughtUp(),
+    })
   }
 
   /** `url`: PostgreSQL; without it SQLite in `dataDir`. */

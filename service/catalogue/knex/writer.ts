@@ -1,6 +1,7 @@
 import { ArchiveError } from '../../errors.ts'
 import type { LandingLocation, NewInstance, NewPack, RecordOutcome } from '../ports.ts'
 import { Batches, type Waiting } from './batches.ts'
+import type { CommitmentWrite } from './commitment-writes.ts'
 import type { DatabaseOptions } from './connect.ts'
 import { instanceRows } from './rows.ts'
 import { Thread } from './thread.ts'
@@ -79,6 +80,10 @@ export class Writer {
 
   async segmentRemoved(segment: number): Promise<void> {
     await this.#write('segmentRemoved', segment)
+  }
+
+  async commitment(write: CommitmentWrite): Promise<number> {
+    return (await this.#write('commitment', write)) as number
   }
 
   async setMeta(key: string, value: string): Promise<void> {

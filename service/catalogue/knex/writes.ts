@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Knex } from 'knex'
 import type { NewPack, RecordOutcome } from '../ports.ts'
 import { commit } from './commit.ts'
+import { type CommitmentWrite, writeCommitment } from './commitment-writes.ts'
 import { type DatabaseOptions, openReader, openWriter } from './connect.ts'
 import { KeptIds } from './kept-ids.ts'
 import { addPack, dropCopy, durably, retireSegment, segmentRemoved } from './pack-writes.ts'
@@ -76,6 +77,10 @@ export class Rows {
 
   segmentRemoved(segment: number): Promise<void> {
     return segmentRemoved(this.#write, segment)
+  }
+
+  commitment(write: CommitmentWrite): Promise<number> {
+    return writeCommitment(this.#write, write)
   }
 
   async setMeta({ key, value }: { key: string; value: string }): Promise<void> {
