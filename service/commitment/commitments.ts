@@ -65,10 +65,13 @@ export class StorageCommitments implements Commitments {
     this.#delivery = new ResultDelivery(options)
   }
 
-  /** Takes up what an earlier run has left. */
+  /** Takes up what an earlier run has left; AEs that didn't take their results are tried again at once. */
   start(): void {
     this.#timer = setInterval(() => this.#tick(), TICK_MS).unref()
-    this.wake()
+    this.#options.records
+      .hasten(undefined, Date.now())
+      .catch((error) => this.#options.warn('results of commitments wait', { reason: (error as Error).message }))
+      .finally(() => this.wake())
   }
 
   async stop(): Promise<void> {

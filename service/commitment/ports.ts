@@ -120,8 +120,8 @@ export interface CommitmentRecords extends CopiesOf {
   redeliver(id: number, at: number): Promise<void>
   /** Results that wait for this AE are not tried before. */
   postpone(requesterName: string, at: number): Promise<void>
-  /** Results that wait for this AE may be tried from then on. */
-  hasten(requesterName: string, at: number): Promise<void>
+  /** Results that wait for this AE, or for any, may be tried from then on. */
+  hasten(requesterName: string | undefined, at: number): Promise<void>
   /** Forgets one request that ended before, or was never accepted; false when there is none. */
   forgetOne(endedBefore: number): Promise<boolean>
 }

@@ -11,7 +11,7 @@ export type CommitmentWrite =
   | { do: 'answer'; id: number; answeredAt: number; state: 'answered' | 'done' }
   | { do: 'attempted'; id: number; outcome: Next & { state: TransactionState; endedAt: number | null } }
   | { do: 'redeliver'; id: number; at: number }
-  | { do: 'postpone' | 'hasten'; requesterName: string; at: number }
+  | { do: 'postpone' | 'hasten'; requesterName: string | undefined; at: number }
   | { do: 'forget'; id: number; references: number }
 
 /** Everything about commitments that is written. Resolves with the ID of what was begun, with how many rows were forgotten, or 0. */
@@ -40,7 +40,10 @@ export async function writeCommitment(knex: Knex, write: CommitmentWrite): Promi
     case 'postpone':
     case 'hasten':
       return knex('commitments')
-        .where({ state: 'answered', requester_name: write.requesterName })
+        .where({
+          state: 'answered',
+          ...(write.requesterName === undefined ? {} : { requester_name: write.requesterName }),
+        })
         .where('next_at', write.do === 'hasten' ? '>' : '<', write.at)
         .update({ next_at: write.at })
     case 'forget':

@@ -156,7 +156,7 @@ export class KnexCommitments implements CommitmentRecords {
     await this.#access.write({ do: 'postpone', requesterName, at })
   }
 
-  async hasten(requesterName: string, at: number): Promise<void> {
+  async hasten(requesterName: string | undefined, at: number): Promise<void> {
     await this.#access.write({ do: 'hasten', requesterName, at })
   }
 
