@@ -89,7 +89,7 @@ export class ResultDelivery {
     const failures = (this.#failing.get(requester.name) ?? 0) + 1
     if (this.#failing.size >= FAILING_MAX) this.#failing.clear()
     this.#failing.set(requester.name, failures)
-    const nextAt = Math.round(now + offerAgainMs(failures))
+    const nextAt = now + offerAgainMs(failures)
     if (failures === 1) warn('the result of a commitment waits', { transactionUid, aeTitle: requester.name, reason })
     await records.attempted(id, { state: 'answered', endedAt: null, nextAt, trouble: reason })
     await records.postpone(requester.name, nextAt)

@@ -7,7 +7,7 @@ const BURST_MS = 1000
 export class Pace {
   readonly #bytesPerSecond: number
   /** When, by the clock of `performance.now`, all that was read so far would have been read at the rate. */
-  #paidUntil = 0
+  #paidUntil = Number.NEGATIVE_INFINITY
 
   constructor(bytesPerSecond: number) {
     this.#bytesPerSecond = bytesPerSecond

@@ -13,5 +13,5 @@ export function lookAgainMs(ageMs: number, patienceMs: number): number {
 /** When to offer a result again to an AE that has failed to take so many in a row: 10 s, 20 s, 40 s ... an hour. */
 export function offerAgainMs(failures: number, random: () => number = Math.random): number {
   const pause = Math.min(OFFER_AGAIN_MS_MIN * 2 ** Math.min(failures - 1, 20), OFFER_AGAIN_MS_MAX)
-  return pause * (1 - JITTER + 2 * JITTER * random())
+  return Math.round(pause * (1 - JITTER + 2 * JITTER * random()))
 }
