@@ -17,7 +17,7 @@ const EventType = { successful: 1, failuresExist: 2 } as const
 /** Most requesters release at once; a report must not cross their A-RELEASE-RQ. */
 const RELEASE_GRACE_MS = 200
 /** Requesters that are waited for; the oldest are no longer when there are more. */
-const EXPECTED_MAX = 10_000
+const EXPECTED_MAX = 1000
 
 /** A requester that may still be on the line. */
 interface Requester {
@@ -51,13 +51,18 @@ export class CommitmentReports implements Deliver {
 
   /** The requester waits for the result of this transaction; called before it is told that the request was accepted. */
   expect(id: number, { association, context }: Operation): void {
-    if (this.#options.sameAssociationMs <= 0) return
-    if (this.#expected.size >= EXPECTED_MAX) this.#expected.delete(this.#expected.keys().next().value ?? 0)
-    const requester = { association, context, operations: association.operations, askedAt: Date.now() }
-    this.#expected.set(id, requester)
-    association.ended.addEventListener('abort', () => {
-      if (this.#expected.get(id) === requester) this.#expected.delete(id)
-    })
+    this.#expected.delete(id)
+    this.#forgetLate()
+    this.#expected.set(id, { association, context, operations: association.operations, askedAt: Date.now() })
+  }
+
+  /** In the order in which they asked, so the late ones stand first. */
+  #forgetLate(): void {
+    for (const [id, { askedAt }] of this.#expected) {
+      const isLate = Date.now() - askedAt >= this.#options.sameAssociationMs
+      if (!isLate && this.#expected.size < EXPECTED_MAX) return
+      this.#expected.delete(id)
+    }
   }
 
   isHere({ id }: Transaction): boolean {
