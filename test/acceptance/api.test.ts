@@ -153,8 +153,8 @@ describe(`own API (seed ${random.seed})`, () => {
         if (method !== 'get') continue
         const url = path.replace('{store}', 'local').replace(/\{\w+\}/g, sha256(original.file))
         const answer = await get(firn.url + url)
-        // With one store there is nowhere to move anything.
-        if (!path.includes('/drain')) assert.equal(answer.status, 200, path)
+        // With one store there is nowhere to move anything, and nobody has asked for commitment.
+        if (!/\/drain|\/commitments\//.test(path)) assert.equal(answer.status, 200, path)
         assert.ok(operation.responses[answer.status], `${path}: ${answer.status}`)
       }
     }
