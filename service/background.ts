@@ -24,6 +24,7 @@ import type { RecordDescriber } from './retrieve/describe-record.ts'
 import { whyNotWorm } from './stores/worm.ts'
 
 export interface Background {
+  copies: Copies
   sealer: Sealer
   sealing: Sealing
   drainer: Drainer
@@ -150,5 +151,5 @@ export function openBackground({
   })
   archive.hooks.used = (pack) => tiering.uses.used(pack)
   archive.hooks.admit = () => tiering.watch.admit()
-  return { sealer, sealing, drainer, scrubber, tiering, retention, reconciler, worm }
+  return { copies, sealer, sealing, drainer, scrubber, tiering, retention, reconciler, worm }
 }

@@ -19,6 +19,7 @@ import { App } from './http/app.ts'
 import type { Imports } from './import/imports.ts'
 import { openImports } from './imports.ts'
 import { Metrics } from './metrics.ts'
+import { type OpenedCommitments, openCommitments } from './open-commitments.ts'
 import { BulkReader } from './retrieve/bulk.ts'
 import { RecordDescriber } from './retrieve/describe-record.ts'
 import { MetadataStore } from './retrieve/metadata.ts'
@@ -50,6 +51,7 @@ export class Node {
   #imports: Imports | undefined
   #recordCopies: RecordCopies | undefined
   #audit: Audit | undefined
+  #commitment: OpenedCommitments | undefined
   #lastArrival = 0
   #dimse: Listener | undefined
   #addresses: NodeAddresses | undefined
@@ -119,6 +121,7 @@ export class Node {
     retention.start()
     void this.#imports?.resume()
     this.#recordCopies?.start()
+    this.#commitment?.commitments.start()
   }
 
   /** What takes longer is broken off, as a crash would break it off, which harms nothing. */
@@ -126,7 +129,13 @@ export class Node {
     if (!this.#background) return
     const { sealing, sealer, drainer, scrubber, retention, tiering, reconciler, worm } = this.#background
     const lasting = [sealing, drainer, scrubber, retention, tiering, reconciler, worm].map((one) => one.stop())
-    const stopped = Promise.all([...lasting, sealer.idle(), this.#imports?.close(), this.#recordCopies?.stop()])
+    const stopped = Promise.all([
+      ...lasting,
+      sealer.idle(),
+      this.#imports?.close(),
+      this.#recordCopies?.stop(),
+      this.#commitment?.commitments.stop(),
+    ])
     await Promise.race([stopped, sleep(STOP_DEADLINE_MS, undefined, { ref: false })])
   }
 
@@ -175,6 +184,7 @@ export class Node {
       catalogue,
       instances,
       audit,
+      commitment: this.#commitment?.scp,
       log: this.#log,
       metrics: this.#metrics.dimse,
     })
@@ -226,6 +236,16 @@ export class Node {
     const opened = openImports({ archive, config: this.#config, receive, log: this.#log })
     const { imports } = opened
     this.#imports = imports
+    const { copies } = background
+    const { registry } = this.#metrics
+    this.#commitment = openCommitments({
+      archive,
+      config: this.#config,
+      copies,
+      peers: undefined,
+      registry,
+      log: this.#log,
+    })
     return {
       corrections,
       correct,
@@ -250,6 +270,7 @@ export class Node {
       reconciler: background.reconciler,
       imports,
       worm: background.worm,
+      commitments: this.#commitment?.commitments,
       log: this.#log,
       version: VERSION,
       status: async () => {

@@ -57,7 +57,7 @@ export const dimseConfig = z.strictObject({
       }),
     )
     .default([])
-    .describe('where C-MOVE may send to, by AE title'),
+    .describe('where C-MOVE may send to and results of storage commitment are reported to, by AE title'),
 })
 
 export type DimseConfig = z.output<typeof dimseConfig>

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { auditConfig } from './audit.ts'
+import { commitmentConfig } from './commitment.ts'
 import { correctionsConfig } from './corrections.ts'
 import { dimseConfig, tlsServer } from './dimse.ts'
 import { importsConfig } from './imports.ts'
@@ -111,6 +112,7 @@ export const configSchema = z.strictObject({
   imports: importsConfig,
   corrections: correctionsConfig.prefault({}),
   audit: auditConfig.prefault({}),
+  commitment: commitmentConfig.prefault({}),
 })
 
 export type Config = z.output<typeof configSchema>

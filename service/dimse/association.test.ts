@@ -20,6 +20,7 @@ const policy = {
   allowedCallingAeTitles: [],
   maxPduBytes: limits.maxPduBytes,
   serves: () => true,
+  peerMayProvide: () => true,
   choose: (proposed: string, syntaxes: readonly string[]) => (proposed === '' ? undefined : syntaxes[0]),
 }
 

@@ -4,6 +4,7 @@ import type { DimseConfig } from '../config/dimse.ts'
 import type { Receive } from '../ingest/ports.ts'
 import type { OpenInstances } from '../retrieve/ports.ts'
 import type { AssociationLimits } from './association-types.ts'
+import type { CommitmentScp } from './commitment-scp.ts'
 import { EchoScp } from './echo-scp.ts'
 import { FindScp } from './find-scp.ts'
 import { GetScp } from './get-scp.ts'
@@ -25,6 +26,8 @@ export interface DimseServerOptions {
   catalogue: DimseCatalogue
   instances: OpenInstances
   audit: AuditTrail
+  /** Storage Commitment, where it is served. */
+  commitment?: CommitmentScp | undefined
   log: Logger
   metrics: DimseMetrics
 }
@@ -41,7 +44,7 @@ export function associationLimits(config: DimseConfig): AssociationLimits {
 
 /** Everything that Firn serves over DIMSE. StoreScp comes last: it takes every SOP Class that nobody else serves. */
 export function createDimseServer(options: DimseServerOptions): Listener {
-  const { config, host, receive, catalogue, instances, audit, log, metrics } = options
+  const { config, host, receive, catalogue, instances, audit, commitment, log, metrics } = options
   const { aeTitle, checkCalledAeTitle, allowedCallingAeTitles, maxPduBytes, destinations } = config
   const limits = associationLimits(config)
   return new DimseServer({
@@ -56,6 +59,7 @@ export function createDimseServer(options: DimseServerOptions): Listener {
       new FindScp(catalogue, aeTitle, audit),
       new MoveScp({ catalogue, instances, aeTitle, destinations, audit }),
       new GetScp(catalogue, instances, audit),
+      ...(commitment ? [commitment] : []),
       new StoreScp(receive, config.acceptUnknownSopClasses, audit),
     ],
     audit,

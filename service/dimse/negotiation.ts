@@ -39,6 +39,8 @@ export interface Policy {
    * one who sends instances in the context (C-GET).
    */
   choose(abstractSyntax: string, proposed: readonly string[], toSend: boolean): string | undefined
+  /** Whether the association's requestor may be the SCP of a SOP Class that is served. */
+  peerMayProvide(abstractSyntax: string): boolean
 }
 
 export function ownUserInformation(maxPduBytes: number, roles: RoleSelection[]): UserInformation {
@@ -91,14 +93,21 @@ function accepted(
   })
 }
 
-/** The acceptor's answer (PS3.8 7.1). Roles are accepted as proposed, for SOP Classes that are accepted. */
+/**
+ * The acceptor's answer (PS3.8 7.1). Roles are accepted as proposed, for SOP Classes that are accepted; but nobody is SCP of
+ * one of which Firn is never the SCU.
+ */
 export function negotiate(request: AssociateRequest, policy: Policy): Decision {
   const reject = refusal(request, policy)
   if (reject) return { reject }
-  const results = request.contexts.map((context) => answer(context, policy, request.user.roles))
-  const contexts = accepted(request.contexts, results, request.user.roles)
+  const granted = request.user.roles.map((role) => ({
+    ...role,
+    scp: role.scp && policy.peerMayProvide(role.sopClassUid),
+  }))
+  const results = request.contexts.map((context) => answer(context, policy, granted))
+  const contexts = accepted(request.contexts, results, granted)
   const served = new Set(contexts.map((context) => context.abstractSyntax))
-  const roles = request.user.roles.filter((role) => served.has(role.sopClassUid))
+  const roles = granted.filter((role) => served.has(role.sopClassUid))
   const { calledAeTitle, callingAeTitle } = request
   const user = ownUserInformation(policy.maxPduBytes, roles)
   return { contexts, accept: { calledAeTitle, callingAeTitle, contexts: results, user } }

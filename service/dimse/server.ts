@@ -28,7 +28,7 @@ export interface ListenerOptions {
   /** PEM files. */
   tls?: { key: string; cert: string; ca?: string | undefined } | undefined
   associationsMax: number
-  policy: Omit<Policy, 'serves' | 'choose'>
+  policy: Omit<Policy, 'serves' | 'choose' | 'peerMayProvide'>
   limits: AssociationLimits
   services: readonly DimseService[]
   audit: AuditTrail
@@ -71,6 +71,7 @@ export class DimseServer implements Listener {
       ...options.policy,
       serves: (uid) => this.#serviceFor(uid) !== undefined,
       choose: (uid, proposed, toSend) => this.#serviceFor(uid)?.choose(proposed, toSend),
+      peerMayProvide: (uid) => this.#serviceFor(uid)?.peerMayProvide ?? true,
     }
   }
 

@@ -2,6 +2,10 @@ import type { QueryLevel } from '../catalogue/ports.ts'
 
 export const VERIFICATION = '1.2.840.10008.1.1'
 
+/** Storage Commitment Push Model (PS3.4 J.3.5), and the instance that stands for it. */
+export const STORAGE_COMMITMENT = '1.2.840.10008.1.20.1'
+export const STORAGE_COMMITMENT_INSTANCE = '1.2.840.10008.1.20.1.1'
+
 /** PS3.4 C.3: which levels a query/retrieve information model has, as Query/Retrieve Level names them. */
 export interface InformationModel {
   name: 'patient root' | 'study root'

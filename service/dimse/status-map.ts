@@ -1,12 +1,17 @@
+import type { Failure } from '../commitment/ports.ts'
 import { type ArchiveErrorCode, isArchiveError } from '../errors.ts'
 
 /** DIMSE status values (PS3.7 Annex C, PS3.4 B.2.3, C.4.1.1.4, C.4.2.1.5, C.4.3.1.4). No other file has such numbers. */
 export const Status = {
   success: 0x0000,
   processingFailure: 0x0110,
+  noSuchInstance: 0x0112,
+  invalidArgument: 0x0115,
+  noSuchAction: 0x0123,
   sopClassNotSupported: 0x0122,
   notAuthorized: 0x0124,
   unrecognizedOperation: 0x0211,
+  resourceLimitation: 0x0213,
   outOfResources: 0xa700,
   outOfResourcesMatches: 0xa701,
   outOfResourcesSubOperations: 0xa702,
@@ -88,4 +93,33 @@ export function queryOutcome(error: unknown): Outcome {
 export function retrieveOutcome(error: unknown): Outcome {
   const outcome = queryOutcome(error)
   return isArchiveError(error, 'too_large') ? { ...outcome, status: Status.outOfResourcesMatches } : outcome
+}
+
+/** N-ACTION of storage commitment (PS3.7 10.1.4.1.10). */
+const ACTION: Readonly<Partial<Record<ArchiveErrorCode, number>>> = {
+  invalid_request: Status.invalidArgument,
+  too_large: Status.resourceLimitation,
+  busy: Status.resourceLimitation,
+  out_of_space: Status.resourceLimitation,
+  forbidden: Status.notAuthorized,
+}
+
+export function actionOutcome(error: unknown): Outcome {
+  if (!isArchiveError(error)) return { status: Status.processingFailure, errorComment: 'internal error' }
+  return { status: ACTION[error.code] ?? Status.processingFailure, errorComment: comment(error.message) }
+}
+
+/** Failure Reason (0008,1197) of an instance that is not committed (PS3.3 C.14.1.1). */
+const FAILURE_REASON: Readonly<Record<Failure, number>> = {
+  processing_failure: 0x0110,
+  no_such_instance: 0x0112,
+  class_conflict: 0x0119,
+  duplicate_transaction: 0x0131,
+}
+
+export const failureReason = (failure: Failure): number => FAILURE_REASON[failure]
+
+/** Statuses of N-EVENT-REPORT that another attempt may change: processing failure, resource limitation. */
+export function mayTakeLater(status: number): boolean {
+  return status === Status.processingFailure || status === Status.resourceLimitation
 }

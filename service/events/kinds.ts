@@ -234,6 +234,11 @@ export const KINDS = {
   /** `digest` is that of the configuration without its secrets. */
   'config.changed': z.object({ keys: list, digest: sha256 }),
 
+  /** Subject of both: transaction, its UID. Somebody has asked for commitment; a crash may come before it is accepted. */
+  'commitment.requested': z.object({ protocol: name, references: count }),
+  /** Decided, and told from here on; may stand twice after a crash. `failures`: how many failed for which reason. */
+  'commitment.answered': z.object({ protocol: name, requester: name, committed: count, failed: count, failures: json }),
+
   'site.started': z.object({ version: name, config: sha256.optional() }),
   'site.stopped': z.object({}),
   'site.paired': z.object({ certificate: sha256.optional() }),

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { AuditQueries } from '../audit/ports.ts'
 import type { CataloguePacks } from '../catalogue/ports.ts'
+import type { Commitments } from '../commitment/ports.ts'
 import type { Role } from '../config/tokens.ts'
 import type { Actor } from '../events/event.ts'
 import type { Drainer } from '../lifecycle/drain.ts'
@@ -31,6 +32,8 @@ export interface ApiContext extends DicomWebContext {
   imports: ImportUseCases
   reconciler: Pick<Reconciler, 'start' | 'report' | 'findings'>
   worm: Pick<Worm, 'probe' | 'report'>
+  /** Undefined where it is switched off. */
+  commitments: Commitments | undefined
 }
 
 export const uid = z.string().max(64)

@@ -16,7 +16,8 @@ import {
 } from './api-routes.ts'
 import { noteMatches, noting, notingCall } from './audit.ts'
 import { AUDIT_ROUTES } from './audit-routes.ts'
-import { actorOf, callerOf, only } from './auth.ts'
+import { actorOf, callerOf, only, only } from './auth.ts'
+import { COMMITMENT_ROUTES } from './commitment-routes.ts'
 import { CORRECTION_ROUTES } from './correction-routes.ts'
 import { IMPORT_ROUTES } from './import-routes.ts'
 import { officerOf } from './officer.ts'
@@ -67,6 +68,7 @@ const ROUTES = [
   ...WORM_ROUTES,
   ...CORRECTION_ROUTES,
   ...AUDIT_ROUTES,
+  ...COMMITMENT_ROUTES,
   route({
     path: '/status',
     summary: 'The state of this node and what the archive holds',

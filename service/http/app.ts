@@ -14,6 +14,7 @@ import { addApi } from './api.ts'
 import type { ApiContext } from './api-routes.ts'
 import { audited, noting } from './audit.ts'
 import { addressOf, identify, only } from './auth.ts'
+import { addCommitment } from './commitment.ts'
 import { dicomWebDelete } from './delete.ts'
 import { onlyOwnNames } from './host.ts'
 import { inTurn } from './in-turn.ts'
@@ -230,6 +231,8 @@ function dicomWeb(context: ApiContext): Router {
   router.get(`${study}${series}${instance}/bulkdata/:path`, read('bulkdata'), wadoBulkData(context))
 
   if (context.dicomwebDelete === 'hide') router.delete(levels, only('records'), dicomWebDelete(context))
+
+  if (context.commitments) addCommitment(router, context.commitments)
 
   router.all(['/studies', ...levels], (_req, res) => {
     res

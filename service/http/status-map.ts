@@ -1,3 +1,4 @@
+import type { Failure } from '../commitment/ports.ts'
 import type { ArchiveErrorCode } from '../errors.ts'
 
 /** The only place where errors become HTTP status codes. */
@@ -75,3 +76,13 @@ export function statusOfRefusals(codes: readonly ArchiveErrorCode[]): number {
   if (codes.every((code) => code === 'invalid_request' || code === 'aborted')) return 400
   return 409
 }
+
+/** Failure Reason (0008,1197) of an instance that is not committed (PS3.3 C.14.1.1, to which PS3.18 J.2 refers). */
+const COMMITMENT_FAILURE_REASON: Record<Failure, number> = {
+  processing_failure: 0x0110,
+  no_such_instance: 0x0112,
+  class_conflict: 0x0119,
+  duplicate_transaction: 0x0131,
+}
+
+export const commitmentFailureReason = (failure: Failure): number => COMMITMENT_FAILURE_REASON[failure]

@@ -9,6 +9,7 @@ import { freePort, installed, run, skipUnless, tempDir } from '../support/host.t
 import { type Instance, makeInstance } from '../support/instances.ts'
 import { dataSet, readPart10, sha256 } from '../support/part10.ts'
 import { newSeed, Random } from '../support/random.ts'
+import { until } from '../support/until.ts'
 import { first, retrieve, search, send, stow } from '../support/web.ts'
 
 const PEER = fileURLToPath(new URL('../peers/orthanc.sh', import.meta.url))
@@ -103,7 +104,7 @@ describe(`Orthanc (seed ${random.seed})`, { skip: skipUnless(present, 'Orthanc i
   before(async () => {
     const [httpPort, dimsePort] = [await freePort(), await freePort()]
     const destinations = [{ aeTitle: 'ORTHANC', host: '127.0.0.1', port: dimsePort }]
-    firn = await Firn.start({ config: { dimse: { destinations } } })
+    firn = await Firn.start({ config: { dimse: { destinations }, commitment: { patienceSeconds: 2 } } })
     orthanc = new Orthanc(httpPort)
     await orthanc.start(firn, httpPort, dimsePort)
   })
@@ -140,6 +141,53 @@ describe(`Orthanc (seed ${random.seed})`, { skip: skipUnless(present, 'Orthanc i
       const sent = study.find((one) => one.sopInstanceUid === readPart10(file).sopInstanceUid)
       assert.equal(readPart10(file).transferSyntaxUid, sent?.transferSyntaxUid)
     }
+    await orthanc.empty()
+  })
+
+  it('asks for commitment of what it has sent, and is told on an association of its own', async () => {
+    interface Outcome {
+      Status: string
+      RemoteAET: string
+      Success: { SOPInstanceUID: string }[]
+      Failures: { SOPInstanceUID: string; FailureReason: number }[]
+    }
+    const study = makeStudy()
+    const ids = await orthanc.upload(study)
+    await orthanc.post('/modalities/firn/store', { Resources: ids, Synchronous: true })
+    const ask = async (body: object): Promise<Outcome> => {
+      const { ID } = await orthanc.post<{ ID: string }>('/modalities/firn/storage-commitment', body)
+      return await until('the result in Orthanc', async () => {
+        const outcome = await orthanc.get<Outcome>(`/storage-commitment/${ID}`)
+        return outcome.Status !== 'Pending' && outcome
+      })
+    }
+    const outcome = await ask({ Resources: ids })
+    assert.deepEqual([outcome.Status, outcome.RemoteAET], ['Success', 'FIRN'])
+    assert.deepEqual(
+      outcome.Success.map((one) => one.SOPInstanceUID).sort(),
+      study.map((one) => one.sopInstanceUid).sort(),
+    )
+    const [one] = study as [Instance]
+    const [missing, otherClass] = [random.uid(), '1.2.840.10008.5.1.4.1.1.4']
+    const partly = await ask({
+      DicomInstances: [
+        { SOPClassUID: one.sopClassUid, SOPInstanceUID: one.sopInstanceUid },
+        { SOPClassUID: otherClass, SOPInstanceUID: study[1]?.sopInstanceUid },
+        { SOPClassUID: one.sopClassUid, SOPInstanceUID: missing },
+      ],
+    })
+    assert.equal(partly.Status, 'Failure')
+    assert.deepEqual(
+      partly.Success.map((each) => each.SOPInstanceUID),
+      [one.sopInstanceUid],
+    )
+    assert.deepEqual(
+      new Map(partly.Failures.map((each) => [each.SOPInstanceUID, each.FailureReason])),
+      new Map([
+        [study[1]?.sopInstanceUid, 0x0119],
+        [missing, 0x0112],
+      ]),
+    )
     await orthanc.empty()
   })
 

@@ -23,7 +23,7 @@ export function pdu(type: number, body: Buffer): Buffer {
   return Buffer.concat([head, body])
 }
 
-function item(type: number, body: Buffer): Buffer {
+export function item(type: number, body: Buffer): Buffer {
   const head = Buffer.alloc(4)
   head.writeUInt8(type, 0)
   head.writeUInt16BE(body.length, 2)
@@ -36,6 +36,7 @@ export function associateRq(
   calling = 'FIRNTEST',
   called = 'FIRN',
   maxPdu = 65_536,
+  userItems: readonly Buffer[] = [],
 ): Buffer {
   const fixed = Buffer.alloc(68)
   fixed.writeUInt16BE(1, 0)
@@ -48,7 +49,7 @@ export function associateRq(
   })
   const length = Buffer.alloc(4)
   length.writeUInt32BE(maxPdu)
-  const user = Buffer.concat([item(0x51, length), item(0x52, Buffer.from(IMPLEMENTATION))])
+  const user = Buffer.concat([item(0x51, length), item(0x52, Buffer.from(IMPLEMENTATION)), ...userItems])
   return pdu(
     PDU.associateRq,
     Buffer.concat([fixed, item(0x10, Buffer.from(APPLICATION_CONTEXT)), ...contexts, item(0x50, user)]),
@@ -150,6 +151,11 @@ export class PduSocket {
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve).once('error', reject)
     })
+    return new PduSocket(socket)
+  }
+
+  /** Over a socket that a server has accepted. */
+  static over(socket: Socket): PduSocket {
     return new PduSocket(socket)
   }
 

@@ -26,6 +26,7 @@ import type {
   StoreHolding,
 } from '../ports.ts'
 import { auditEvents } from './audit.ts'
+import { KnexCommitments } from './commitments.ts'
 import { type DatabaseOptions, type Dialect, dialectOf, migrate, openReader } from './connect.ts'
 import { find } from './find.ts'
 import { KnexImports } from './imports.ts'
@@ -55,6 +56,7 @@ export class KnexCatalogue
   readonly retention: KnexRetention
   readonly tiers: KnexTiers
   readonly imports: KnexImports
+  readonly commitments: KnexCommitments
   readonly #read: Knex
   readonly #writer: Writer
   /** What is rejected and corrected. */
@@ -69,6 +71,11 @@ export class KnexCatalogue
     this.tiers = new KnexTiers(this.#read, this.#writer)
     this.imports = new KnexImports(this.#read, (write) => this.#writer.writeImport(write))
     this.corrections = new CatalogueCorrections(this.#read, this.#writer)
+    this.commitments = new KnexCommitments({
+      read: this.#read,
+      write: (write) => this.#writer.commitment(write),
+      caughtUp: () => this.#writer.caughtUp(),
+    })
   }
 
   /** `url`: PostgreSQL; without it SQLite in `dataDir`. */

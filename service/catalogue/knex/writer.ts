@@ -2,6 +2,7 @@ import { ArchiveError } from '../../errors.ts'
 import type { LandingLocation, NewInstance, NewPack, RecordOutcome } from '../ports.ts'
 import type { Evaluated } from '../retention-ports.ts'
 import { Batches, type Waiting } from './batches.ts'
+import type { CommitmentWrite } from './commitment-writes.ts'
 import type { DatabaseOptions } from './connect.ts'
 import type { ImportWrite } from './import-writes.ts'
 import type { LockNote } from './locks.ts'
@@ -125,6 +126,10 @@ export class Writer {
 
   async setRejectionPolicy(policy: RejectionPolicy): Promise<void> {
     await this.#write('setRejectionPolicy', policy)
+  }
+
+  async commitment(write: CommitmentWrite): Promise<number> {
+    return (await this.#write('commitment', write)) as number
   }
 
   async setMeta(key: string, value: string): Promise<void> {

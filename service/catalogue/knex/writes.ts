@@ -3,6 +3,7 @@ import type { Knex } from 'knex'
 import type { NewPack, RecordOutcome } from '../ports.ts'
 import type { Evaluated } from '../retention-ports.ts'
 import { commit } from './commit.ts'
+import { type CommitmentWrite, writeCommitment } from './commitment-writes.ts'
 import { type DatabaseOptions, openReader, openWriter } from './connect.ts'
 import { type ImportWrite, writeImport } from './import-writes.ts'
 import { KeptIds } from './kept-ids.ts'
@@ -126,6 +127,10 @@ export class Rows {
 
   setRejectionPolicy(policy: RejectionPolicy): Promise<void> {
     return setPolicy(this.#write, policy)
+  }
+
+  commitment(write: CommitmentWrite): Promise<number> {
+    return writeCommitment(this.#write, write)
   }
 
   async setMeta({ key, value }: { key: string; value: string }): Promise<void> {

@@ -6,6 +6,7 @@ import * as retention from './0003-retention.ts'
 import * as tiers from './0004-tiers.ts'
 import * as imports from './0005-import.ts'
 import * as corrections from './0006-corrections.ts'
+import * as commitment from './0007-commitment.ts'
 import * as audit from './0009-audit.ts'
 import * as packLocks from './0010-pack-locks.ts'
 
@@ -20,6 +21,7 @@ const ALL: readonly { name: string; migration: Knex.Migration }[] = [
   { name: '0010-pack-locks', migration: packLocks },
   { name: '0006-corrections', migration: corrections },
   { name: '0009-audit', migration: audit },
+  { name: '0007-commitment', migration: commitment },
 ]
 
 export const migrations: Knex.MigrationSource<(typeof ALL)[number]> = {
