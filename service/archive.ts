@@ -5,6 +5,7 @@ import { type InstanceRecord, isPacked, type NewInstance } from './catalogue/por
 import type { Config } from './config/schema.ts'
 import type { DataFolder } from './data-folder.ts'
 import { SYSTEM } from './events/event.ts'
+import type { KnownEvent } from './events/kinds.ts'
 import { EventLog } from './events/log.ts'
 import { Ledger } from './ingest/ledger.ts'
 import { Receiver } from './ingest/receive.ts'
@@ -12,6 +13,7 @@ import { type ReplayOptions, type ReplayReport, replay } from './ingest/replay.t
 import { type PacksReport, replayPacks } from './ingest/replay-packs.ts'
 import { listSegments } from './landing/files.ts'
 import { Landing } from './landing/landing.ts'
+import { openPeerAccess, openPeering, type Peering, rejoin } from './peering.ts'
 import { StoredInstances } from './retrieve/open-instance.ts'
 import { PackReader } from './retrieve/pack-reader.ts'
 import { openStores } from './stores/open.ts'
@@ -33,6 +35,8 @@ export interface Archive {
   events: EventLog
   ledger: Ledger
   receiver: Receiver
+  /** Undefined where there is one site. */
+  peering: Peering | undefined
   /** What an administrator has to look into. */
   troubles(): string[]
   close(): Promise<void>
@@ -44,7 +48,11 @@ export async function openArchive(
   folder: DataFolder,
   log: Logger,
   observe: (observation: Observation) => void = () => undefined,
+  onFenced: () => void = () => undefined,
 ): Promise<Archive> {
+  const access = config.peer && (await openPeerAccess(config.peer, folder))
+  // First of all: a site that went back to an earlier state writes and serves nothing before it has rejoined.
+  const again = access ? await rejoin(access, folder, log) : []
   const catalogue = await KnexCatalogue.open({ url: config.catalogue.url, dataDir: folder.path })
   try {
     await assertBelongs(catalogue, folder)
@@ -66,11 +74,12 @@ export async function openArchive(
     const report = await replayInto(catalogue, landing, config, log, {
       skip: new Set([...complete, ...retired]),
       knownOffsets,
+      owed: access !== undefined,
     })
     // What was lost of the catalogue may have been told to others already, under the same numbers.
     if (report.replayed > 0) await catalogue.newEpoch()
     const warn = (message: string, details: object): void => log.error(details, message)
-    const events = await openEvents(folder, log)
+    const events = await openEvents(folder, log, access?.memory.generation, again)
     const packs = new PackReader({ catalogue, stores, warn })
     const instances = new StoredInstances({ landing, packs })
     const settled = ({ location }: NewInstance): void => {
@@ -78,14 +87,25 @@ export async function openArchive(
     }
     const ledger = new Ledger({ catalogue, settled, warn })
     const isIntact = (stored: InstanceRecord): Promise<boolean> => instances.isIntact(stored)
-    const receiver = new Receiver({ landing, catalogue, ledger, isIntact, limits: config.limits, warn })
+    const peering = access && openPeering({ access, folder, catalogue, instances, events, log, onFenced })
+    const receiver = new Receiver({
+      landing,
+      catalogue,
+      ledger,
+      isIntact,
+      limits: config.limits,
+      ...(peering ? { mirror: peering.mirror } : {}),
+      warn,
+    })
     const troubles = (): string[] => [
       ...troublesOf(report, missing, ledger),
       ...troublesOfPacks(packsReport),
       ...troublesOfStores(stores),
       ...troublesOfEvents(events),
+      ...troublesOfPeer(peering),
     ]
     const close = async (): Promise<void> => {
+      await peering?.stop()
       ledger.close()
       await landing.close()
       await ledger.idle()
@@ -93,7 +113,7 @@ export async function openArchive(
       await closeEvents(events, log)
       await catalogue.close()
     }
-    return { catalogue, landing, stores, packs, instances, events, ledger, receiver, troubles, close }
+    return { catalogue, landing, stores, packs, instances, events, ledger, receiver, peering, troubles, close }
   } catch (error) {
     await catalogue.close()
     throw error
@@ -101,9 +121,15 @@ export async function openArchive(
 }
 
 /** A log that can't be written, on a full disk or because it is damaged, keeps nobody from reading images. */
-async function openEvents(folder: DataFolder, log: Logger): Promise<EventLog> {
-  const { archiveId } = folder
-  const events = await EventLog.open({ folder: folder.events, site: archiveId, generation: archiveId })
+async function openEvents(
+  folder: DataFolder,
+  log: Logger,
+  generation = folder.archiveId,
+  again: readonly KnownEvent[] = [],
+): Promise<EventLog> {
+  const events = await EventLog.open({ folder: folder.events, site: folder.archiveId, generation })
+  // Of these none may get lost.
+  for (const event of again) await events.append(event)
   await events
     .append({ kind: 'site.started', actor: SYSTEM, subject: {}, data: { version: VERSION } })
     .catch((error: Error) => log.error({ reason: error.message }, 'the start is not in the event log'))
@@ -164,6 +190,10 @@ function troublesOfEvents({ trouble }: EventLog): string[] {
   return trouble === undefined ? [] : [`the event log can't be written: ${trouble}; run \`firn events verify\``]
 }
 
+function troublesOfPeer(peering: Peering | undefined): string[] {
+  return peering?.pair.trouble === undefined ? [] : [`the other site: ${peering.pair.trouble}`]
+}
+
 async function openLanding(
   config: Config,
   folder: DataFolder,
@@ -213,7 +243,7 @@ export async function replayInto(
   landing: Landing,
   config: Config,
   log: Logger,
-  options: Pick<ReplayOptions, 'skip' | 'knownOffsets' | 'progress'>,
+  options: Pick<ReplayOptions, 'skip' | 'knownOffsets' | 'progress' | 'owed'>,
 ): Promise<ReplayReport> {
   const report = await replay({
     folder: landing.folder,

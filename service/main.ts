@@ -2,6 +2,7 @@ import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pino, { type Logger } from 'pino'
+import type { Observation } from '../storage-adapters/wrap/metrics.ts'
 import { type Archive, openArchive } from './archive.ts'
 import { type Background, openBackground } from './background.ts'
 import type { Config } from './config/schema.ts'
@@ -22,6 +23,8 @@ const METADATA_QUIET_MS = 2000
 export interface NodeAddresses {
   http: string
   dimse: { aeTitle: string; host: string; port: number } | null
+  /** Port on which the other site is answered, where there is one. */
+  peer?: number
 }
 
 /** A running node: the composition root, the only place that builds concrete parts and ties them together. */
@@ -41,6 +44,11 @@ export class Node {
   #lastArrival = 0
   #dimse: Listener | undefined
   #addresses: NodeAddresses | undefined
+  #fence: () => void = () => undefined
+  /** Resolves when this site must stop serving, and start again to rejoin the other one. */
+  readonly fenced = new Promise<void>((resolve) => {
+    this.#fence = resolve
+  })
 
   constructor(config: Config) {
     this.#config = config
@@ -66,11 +74,13 @@ export class Node {
       this.#app = app
       const url = await this.#listen(app)
       tokens.admitLocal(await this.#folder.announce(url))
-      this.#archive = await openArchive(config, this.#folder, this.#log, (seen) => this.#metrics.store(seen))
+      const observe = (seen: Observation): void => this.#metrics.store(seen)
+      this.#archive = await openArchive(config, this.#folder, this.#log, observe, () => this.#stopServing())
       const context = this.#context(this.#archive)
       app.open(context)
       const dimse = await this.#listenDimse(context)
-      this.#addresses = { http: url, dimse }
+      const peer = await this.#archive.peering?.start(context.receive)
+      this.#addresses = { http: url, dimse, ...(peer === undefined ? {} : { peer }) }
       this.#state = 'ready'
       this.#startBackground(config)
       return this.#addresses
@@ -105,6 +115,12 @@ export class Node {
     const { sealing, sealer, drainer, scrubber } = this.#background
     const stopped = Promise.all([sealing.stop(), sealer.idle(), drainer.stop(), scrubber.stop()])
     await Promise.race([stopped, sleep(STOP_DEADLINE_MS, undefined, { ref: false })])
+  }
+
+  #stopServing(): void {
+    this.#app?.refuse('fenced: this site went back to an earlier state, and rejoins the other one')
+    void this.#dimse?.close(0)
+    this.#fence()
   }
 
   #notReady(): string[] {

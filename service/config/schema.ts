@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { dimseConfig, tlsServer } from './dimse.ts'
+import { peerConfig } from './peer.ts'
 import { scrubConfig, sealingConfig, storesConfig } from './stores.ts'
 
 const KIB = 1024
@@ -98,6 +99,7 @@ export const configSchema = z.strictObject({
   stores: storesConfig,
   sealing: sealingConfig.prefault({}),
   scrub: scrubConfig.prefault({}),
+  peer: peerConfig.optional().describe('the second site; none: this one is alone'),
 })
 
 export type Config = z.output<typeof configSchema>

@@ -6,10 +6,12 @@ import type {
   CatalogueJournal,
   CataloguePacks,
   CatalogueReader,
+  CatalogueReplication,
   CatalogueTotals,
   CatalogueWriter,
   Change,
   Conflict,
+  CopyId,
   InstanceRecord,
   InstanceScope,
   LandingLocation,
@@ -26,11 +28,14 @@ import { find } from './find.ts'
 import { conflictingCopies, instances, servedCopies } from './instances.ts'
 import { keyFor } from './keys.ts'
 import * as packs from './packs.ts'
+import * as replication from './replication.ts'
 import { type CopyRow, digestPrefix, toRecord } from './rows.ts'
 import { Writer } from './writer.ts'
 
 /** The catalogue over SQLite or PostgreSQL: an index of what storage holds, never the truth itself. */
-export class KnexCatalogue implements CatalogueReader, CatalogueWriter, CatalogueJournal, CataloguePacks {
+export class KnexCatalogue
+  implements CatalogueReader, CatalogueWriter, CatalogueJournal, CataloguePacks, CatalogueReplication
+{
   readonly dialect: Dialect
   readonly #read: Knex
   readonly #writer: Writer
@@ -248,6 +253,41 @@ export class KnexCatalogue implements CatalogueReader, CatalogueWriter, Catalogu
   async lastSegment(): Promise<number> {
     const row = await this.#read('segments').max({ last: 'id' }).first()
     return Number(row?.last ?? 0)
+  }
+
+  // --- the other site
+
+  async owed(after: number, limit: number): Promise<{ id: number; copy: CopyId }[]> {
+    await this.#writer.caughtUp()
+    return replication.owed(this.#read, after, limit)
+  }
+
+  async owedCount(): Promise<number> {
+    await this.#writer.caughtUp()
+    return replication.owedCount(this.#read)
+  }
+
+  async isOwed(sha256: string): Promise<boolean> {
+    await this.#writer.caughtUp()
+    return (await this.#read('owed').where({ sha256 }).first('id')) !== undefined
+  }
+
+  owe(copies: readonly CopyId[]): Promise<void> {
+    return this.#writer.owe(copies)
+  }
+
+  paid(copies: readonly CopyId[]): Promise<void> {
+    return this.#writer.paid(copies)
+  }
+
+  async copy(id: CopyId): Promise<(InstanceRecord & { served: boolean }) | undefined> {
+    await this.#writer.caughtUp()
+    return replication.copy(this.#read, id)
+  }
+
+  async *copiesFrom(prefix: string): AsyncGenerator<CopyId & { served: boolean }> {
+    await this.#writer.caughtUp()
+    yield* replication.copiesFrom(this.#read, prefix)
   }
 
   // --- the API's listings

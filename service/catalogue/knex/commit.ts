@@ -1,6 +1,7 @@
 import type { Knex } from 'knex'
-import type { Change, RecordOutcome } from '../ports.ts'
+import type { Change, CopyId, RecordOutcome } from '../ports.ts'
 import type { KeptIds } from './kept-ids.ts'
+import { owe, unserve } from './replication.ts'
 import type { InstanceRows } from './rows.ts'
 
 /** SQLite takes 32,766 parameters a statement; the widest row has some 20. */
@@ -40,16 +41,25 @@ class Commit {
   async run(instances: readonly InstanceRows[]): Promise<RecordOutcome[]> {
     const served = await this.#served(instances)
     const rows: object[] = []
+    const owing: CopyId[] = []
     const changes: Omit<Change, 'seq'>[] = []
     const outcomes: RecordOutcome[] = []
     for (const instance of instances) {
       const { uid, sha256 } = instance.copy
+      if (instance.owed) owing.push({ sopInstanceUid: uid, sha256 })
       const before = served.get(uid)
       if (before === undefined) {
         rows.push(await this.#instanceRow(instance))
         served.set(uid, sha256)
         changes.push(changeOf('instance_stored', instance))
         outcomes.push('stored')
+      } else if (instance.servedThere && sha256 < before) {
+        await this.#insert('instances', rows.splice(0))
+        await unserve(this.#trx, uid, sha256)
+        rows.push(await this.#instanceRow(instance))
+        served.set(uid, sha256)
+        changes.push(changeOf('instance_conflict', instance))
+        outcomes.push('conflict')
       } else if (before === sha256 || !(await this.#addConflict(instance, before))) {
         outcomes.push('duplicate')
       } else {
@@ -58,6 +68,7 @@ class Commit {
       }
     }
     await this.#insert('instances', rows)
+    await owe(this.#trx, owing)
     await this.#addGains()
     await this.#insertChanges(changes)
     return outcomes

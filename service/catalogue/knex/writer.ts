@@ -1,5 +1,5 @@
 import { ArchiveError } from '../../errors.ts'
-import type { LandingLocation, NewInstance, NewPack, RecordOutcome } from '../ports.ts'
+import type { CopyId, LandingLocation, NewInstance, NewPack, RecordOutcome } from '../ports.ts'
 import { Batches, type Waiting } from './batches.ts'
 import type { DatabaseOptions } from './connect.ts'
 import { instanceRows } from './rows.ts'
@@ -81,6 +81,14 @@ export class Writer {
     await this.#write('segmentRemoved', segment)
   }
 
+  async owe(copies: readonly CopyId[]): Promise<void> {
+    if (copies.length > 0) await this.#write('owe', copies.map(plainId))
+  }
+
+  async paid(copies: readonly CopyId[]): Promise<void> {
+    if (copies.length > 0) await this.#write('paid', copies.map(plainId))
+  }
+
   async setMeta(key: string, value: string): Promise<void> {
     await this.#write('setMeta', { key, value })
   }
@@ -148,3 +156,5 @@ export class Writer {
     }
   }
 }
+
+const plainId = ({ sopInstanceUid, sha256 }: CopyId): CopyId => ({ sopInstanceUid, sha256 })

@@ -1,14 +1,16 @@
 import { randomUUID } from 'node:crypto'
 import type { Knex } from 'knex'
-import type { NewPack, RecordOutcome } from '../ports.ts'
+import type { CopyId, NewPack, RecordOutcome } from '../ports.ts'
 import { commit } from './commit.ts'
 import { type DatabaseOptions, openReader, openWriter } from './connect.ts'
 import { KeptIds } from './kept-ids.ts'
 import { addPack, dropCopy, durably, retireSegment, segmentRemoved } from './pack-writes.ts'
+import { owe, paid } from './replication.ts'
 import type { InstanceRows } from './rows.ts'
 
 /** Tables that a rebuild fills again from storage, those that refer to others first. */
 const REBUILT = [
+  'owed',
   'changes',
   'conflicts',
   'instances',
@@ -76,6 +78,14 @@ export class Rows {
 
   segmentRemoved(segment: number): Promise<void> {
     return segmentRemoved(this.#write, segment)
+  }
+
+  owe(copies: readonly CopyId[]): Promise<void> {
+    return owe(this.#write, copies)
+  }
+
+  paid(copies: readonly CopyId[]): Promise<void> {
+    return paid(this.#write, copies)
   }
 
   async setMeta({ key, value }: { key: string; value: string }): Promise<void> {
