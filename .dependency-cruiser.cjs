@@ -9,7 +9,7 @@ const oursExcept = (...allowed) => ({
 const packages = (...names) => ({ path: `(^|/)node_modules/(${names.join('|')})(/|$)` })
 const useCases = '^service/(ingest|retrieve|lifecycle|landing|packing|events|stores)/'
 /** The only place that builds concrete parts: the node, and the storage with its catalogue that it opens. */
-const compositionRoot = '^service/(main|archive|background|peering)[.]ts$'
+const compositionRoot = '^service/(main|archive|background|peering|site-control)[.]ts$'
 const isTest = '[.]test[.]ts$'
 const protocolPackages = ['express', 'express-rate-limit', 'helmet', 'knex', 'sqlite3', 'pg', '@aws-sdk']
 

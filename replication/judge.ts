@@ -45,12 +45,12 @@ export async function judge(
   if (known.site !== undefined && known.site !== theirs.site) {
     return refused(
       `it has another storage (${theirs.site}) than the one paired with this site (${known.site}): a wrong or emptied ` +
-        'disk. Give it its own back, or replace the lost one with `firn site adopt`',
+        'disk. Give it its own back, or remove the lost one with `firn site remove`',
     )
   }
   if (theirs.sees !== null && theirs.sees.site !== mine.site) {
     return refused(
-      `it is paired with other storage (${theirs.sees.site}) than that of this site (${mine.site}): adopt it there`,
+      `it is paired with other storage (${theirs.sees.site}) than that of this site (${mine.site}): remove that there`,
     )
   }
   if (theirs.sees && !(await mine.chain.has(theirs.sees.head)))

@@ -121,6 +121,16 @@ export class Pair {
     this.#wake?.()
   }
 
+  /** The other site was removed from the pair; a new one may come. */
+  forgetPeer(): void {
+    this.#chain = undefined
+    this.#theirSession = undefined
+    this.#refusal = undefined
+    this.#confirmed = undefined
+    this.#lastComparison = undefined
+    this.doubt()
+  }
+
   /** Whether the other site has our log durably up to this event. */
   hasConfirmed(seq: number): boolean {
     return this.#confirmed !== undefined && this.#confirmed.seq >= seq

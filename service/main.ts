@@ -15,6 +15,7 @@ import { Metrics } from './metrics.ts'
 import { BulkReader } from './retrieve/bulk.ts'
 import { RecordDescriber } from './retrieve/describe-record.ts'
 import { MetadataStore } from './retrieve/metadata.ts'
+import { siteControl } from './site-control.ts'
 import { VERSION } from './version.ts'
 
 const STOP_DEADLINE_MS = 8000
@@ -117,6 +118,10 @@ export class Node {
     await Promise.race([stopped, sleep(STOP_DEADLINE_MS, undefined, { ref: false })])
   }
 
+  #ownSite(): { site: string; name: string } {
+    return { site: this.#folder?.archiveId ?? '', name: this.#config.peer?.name ?? '' }
+  }
+
   #stopServing(): void {
     this.#app?.refuse('fenced: this site went back to an earlier state, and rejoins the other one')
     void this.#dimse?.close(0)
@@ -212,6 +217,7 @@ export class Node {
       seal: (studyUid) => background.sealer.seal(studyUid),
       drainer: background.drainer,
       scrubber: background.scrubber,
+      site: archive.peering && siteControl(archive.peering, this.#ownSite(), archive.events),
       log: this.#log,
       version: VERSION,
       status: async () => {

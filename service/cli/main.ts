@@ -4,6 +4,7 @@ import { addConfigVerbs } from './config.ts'
 import { addEventVerbs } from './events.ts'
 import { EXIT, Failure } from './exit.ts'
 import { addOfflineVerbs } from './offline.ts'
+import { addSiteVerbs } from './site.ts'
 import { addStart } from './start.ts'
 import { addStatusVerbs } from './status.ts'
 import { addStoreVerbs } from './stores.ts'
@@ -26,6 +27,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     addStart,
     addStatusVerbs,
     addStoreVerbs,
+    addSiteVerbs,
     addConfigVerbs,
     addTokenVerbs,
     addOfflineVerbs,

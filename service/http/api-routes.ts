@@ -5,7 +5,9 @@ import type { Drainer } from '../lifecycle/drain.ts'
 import type { Scrubber } from '../lifecycle/scrub.ts'
 import type { Sealed } from '../lifecycle/seal.ts'
 import type { Stores } from '../stores/ports.ts'
+import type { Caller } from './auth.ts'
 import type { DicomWebContext } from './context.ts'
+import type { SiteControl } from './site-routes.ts'
 
 /** What the API needs beside the archive itself. */
 export interface ApiContext extends DicomWebContext {
@@ -17,6 +19,8 @@ export interface ApiContext extends DicomWebContext {
   seal(studyUid: string): Promise<Sealed>
   drainer: Pick<Drainer, 'plan' | 'start' | 'cancel' | 'report'>
   scrubber: Pick<Scrubber, 'now' | 'report'>
+  /** Undefined where there is one site. */
+  site: SiteControl | undefined
 }
 
 export const uid = z.string().max(64)
@@ -51,7 +55,12 @@ export interface Route<Query extends z.ZodObject, Answer extends z.ZodType> {
   parameters?: z.ZodObject
   query?: Query
   answer: Answer
-  handle(context: ApiContext, query: z.output<Query>, parameters: Record<string, string>): Promise<z.input<Answer>>
+  handle(
+    context: ApiContext,
+    query: z.output<Query>,
+    parameters: Record<string, string>,
+    caller: Caller,
+  ): Promise<z.input<Answer>>
 }
 
 export function route<Query extends z.ZodObject, Answer extends z.ZodType>(

@@ -13,8 +13,9 @@ import {
   timestamp,
   uid,
 } from './api-routes.ts'
-import { only } from './auth.ts'
+import { callerOf, only } from './auth.ts'
 import { sendText } from './send.ts'
+import { SITE_ROUTES } from './site-routes.ts'
 import { STORE_ROUTES } from './store-routes.ts'
 import { sendInstance } from './wado.ts'
 
@@ -49,6 +50,7 @@ const changeSchema = z.object({
 /** Firn's own API: the same schemas validate, shape the answers and describe them. */
 const ROUTES = [
   ...STORE_ROUTES,
+  ...SITE_ROUTES,
   route({
     path: '/status',
     summary: 'The state of this node and what the archive holds',
@@ -138,7 +140,8 @@ function serve(one: Route<z.ZodObject, z.ZodType>, context: ApiContext): Request
   return async (req: Request, res: Response) => {
     const parsed = query.strict().safeParse(req.query)
     if (!parsed.success) throw new ArchiveError('invalid_request', z.prettifyError(parsed.error).replaceAll('\n', ' '))
-    const answer = await one.handle(context, parsed.data, req.params as Record<string, string>)
+    const parameters = req.params as Record<string, string>
+    const answer = await one.handle(context, parsed.data, parameters, callerOf(req))
     await sendText(req, res, 'application/json', JSON.stringify(answer))
   }
 }
