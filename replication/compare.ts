@@ -34,25 +34,33 @@ const ASK_MAX = 1000
  * exchange 256 sums. No clock and no queue is asked; what is on its way meanwhile is told apart by asking once more.
  */
 export async function compare(options: CompareOptions): Promise<Comparison> {
-  const found: Comparison = { compared: 0, onlyHere: 0, onlyThere: 0 }
-  await compareParts(options, '', found)
-  return found
+  const run: Run = { options, compared: 0, here: new Suspects(options, 'here'), there: new Suspects(options, 'there') }
+  await compareParts(run, '')
+  await Promise.all([run.here.confirm(), run.there.confirm()])
+  return { compared: run.compared, onlyHere: run.here.missing, onlyThere: run.there.missing }
 }
 
-async function compareParts(options: CompareOptions, prefix: string, found: Comparison): Promise<void> {
-  options.signal.throwIfAborted()
+interface Run {
+  options: CompareOptions
+  compared: number
+  here: Suspects
+  there: Suspects
+}
+
+async function compareParts(run: Run, prefix: string): Promise<void> {
+  const { mine: askMine, theirs: askTheirs, signal } = run.options
+  signal.throwIfAborted()
   const [mine, theirs] = await Promise.all([
-    options.mine({ prefix, list: false }).then(parts),
-    options.theirs({ prefix, list: false }).then(parts),
+    askMine({ prefix, list: false }).then(parts),
+    askTheirs({ prefix, list: false }).then(parts),
   ])
-  const keys = [...new Set([...mine.keys(), ...theirs.keys()])].sort()
-  for (const key of keys) {
+  for (const key of [...new Set([...mine.keys(), ...theirs.keys()])].sort()) {
     const [here, there] = [mine.get(key), theirs.get(key)]
-    if (prefix === '') found.compared += here?.count ?? 0
+    if (prefix === '') run.compared += here?.count ?? 0
     if (here?.hash === there?.hash) continue
     const most = Math.max(here?.count ?? 0, there?.count ?? 0)
-    if (most > LIST_MAX && key.length < 16) await compareParts(options, key, found)
-    else await compareLists(options, key, found)
+    if (most > LIST_MAX && key.length < 16) await compareParts(run, key)
+    else await compareLists(run, key)
   }
 }
 
@@ -61,15 +69,13 @@ function parts(answer: DigestAnswer): Map<string, DigestSum> {
   return new Map(answer.parts.map((part) => [part.prefix, part]))
 }
 
-async function compareLists(options: CompareOptions, prefix: string, found: Comparison): Promise<void> {
+async function compareLists(run: Run, prefix: string): Promise<void> {
   const [mine, theirs] = await Promise.all([
-    options.mine({ prefix, list: true }).then(list),
-    options.theirs({ prefix, list: true }).then(list),
+    run.options.mine({ prefix, list: true }).then(list),
+    run.options.theirs({ prefix, list: true }).then(list),
   ])
-  const here = [...mine].filter(([key]) => !theirs.has(key)).map(([, entry]) => entry)
-  const there = [...theirs].filter(([key]) => !mine.has(key)).map(([, entry]) => entry)
-  found.onlyHere += await confirm(options, here, options.lackedThere, options.onlyHere)
-  found.onlyThere += await confirm(options, there, options.lackedHere, options.onlyThere)
+  await run.here.add([...mine].filter(([key]) => !theirs.has(key)).map(([, entry]) => entry))
+  await run.there.add([...theirs].filter(([key]) => !mine.has(key)).map(([, entry]) => entry))
 }
 
 function list(answer: DigestAnswer): Map<string, DigestEntry> {
@@ -77,23 +83,44 @@ function list(answer: DigestAnswer): Map<string, DigestEntry> {
   return new Map(answer.copies.map((entry) => [`${entry.sha256} ${entry.sopInstanceUid} ${entry.served}`, entry]))
 }
 
-/** Resolves with how many of them are missing indeed. */
-async function confirm(
-  { clock, signal }: CompareOptions,
-  entries: readonly DigestEntry[],
-  lacked: (entries: DigestEntry[]) => Promise<boolean[]>,
-  missing: (copies: CopyId[]) => Promise<void>,
-): Promise<number> {
-  let count = 0
-  for (let at = 0; at < entries.length; at += ASK_MAX) {
-    let some = entries.slice(at, at + ASK_MAX)
-    for (let round = 0; round < 2 && some.length > 0; round++) {
-      if (round > 0) await clock.sleep(SETTLE_MS, signal)
-      const answers = await lacked(some)
-      some = some.filter((_, index) => answers[index])
-    }
-    if (some.length > 0) await missing(some.map(({ sopInstanceUid, sha256 }) => ({ sopInstanceUid, sha256 })))
-    count += some.length
+/** Copies that were found at one site only, until it was asked once more whether the other one lacks them. */
+class Suspects {
+  missing = 0
+  readonly #options: CompareOptions
+  readonly #at: 'here' | 'there'
+  #entries: DigestEntry[] = []
+
+  constructor(options: CompareOptions, at: 'here' | 'there') {
+    this.#options = options
+    this.#at = at
   }
-  return count
+
+  async add(entries: readonly DigestEntry[]): Promise<void> {
+    this.#entries.push(...entries)
+    while (this.#entries.length >= ASK_MAX) await this.#ask(this.#entries.splice(0, ASK_MAX))
+  }
+
+  async confirm(): Promise<void> {
+    if (this.#entries.length > 0) await this.#ask(this.#entries.splice(0))
+  }
+
+  async #ask(entries: DigestEntry[]): Promise<void> {
+    const { clock, signal, onlyHere, onlyThere } = this.#options
+    let left = await this.#lacked(entries)
+    // Where thousands are missing the few that are on their way make no difference.
+    if (left.length > 0 && this.missing === 0) {
+      await clock.sleep(SETTLE_MS, signal)
+      left = await this.#lacked(left)
+    }
+    this.missing += left.length
+    if (left.length === 0) return
+    const copies = left.map(({ sopInstanceUid, sha256 }) => ({ sopInstanceUid, sha256 }))
+    await (this.#at === 'here' ? onlyHere(copies) : onlyThere(copies))
+  }
+
+  async #lacked(entries: DigestEntry[]): Promise<DigestEntry[]> {
+    const { lackedThere, lackedHere } = this.#options
+    const answers = await (this.#at === 'here' ? lackedThere(entries) : lackedHere(entries))
+    return entries.filter((_, index) => answers[index])
+  }
 }
