@@ -13,9 +13,12 @@ import { type ReplayOptions, type ReplayReport, replay } from './ingest/replay.t
 import { type PacksReport, replayPacks } from './ingest/replay-packs.ts'
 import { listSegments } from './landing/files.ts'
 import { Landing } from './landing/landing.ts'
-import { openPeerAccess, openPeering, type Peering, rejoin } from './peering.ts'
+import { healer } from './peer/heal.ts'
+import { openPeerAccess, openPeering, type PeerAccess, type Peering, rejoin } from './peering.ts'
 import { StoredInstances } from './retrieve/open-instance.ts'
 import { PackReader } from './retrieve/pack-reader.ts'
+import type { OpenInstances, ReadInstances } from './retrieve/ports.ts'
+import { ReadAny } from './retrieve/read-any.ts'
 import { openStores } from './stores/open.ts'
 import type { Stores } from './stores/ports.ts'
 import { VERSION } from './version.ts'
@@ -31,7 +34,10 @@ export interface Archive {
   landing: Landing
   stores: Stores
   packs: PackReader
+  /** This site's storage alone. */
   instances: StoredInstances
+  /** The same, and the other site where this one's storage fails. */
+  reader: OpenInstances & ReadInstances
   events: EventLog
   ledger: Ledger
   receiver: Receiver
@@ -88,6 +94,7 @@ export async function openArchive(
     const ledger = new Ledger({ catalogue, settled, warn })
     const isIntact = (stored: InstanceRecord): Promise<boolean> => instances.isIntact(stored)
     const peering = access && openPeering({ access, folder, catalogue, instances, events, log, onFenced })
+    const reader = peering ? readAny(access, instances, landing, catalogue, config, warn) : instances
     const receiver = new Receiver({
       landing,
       catalogue,
@@ -113,11 +120,23 @@ export async function openArchive(
       await closeEvents(events, log)
       await catalogue.close()
     }
-    return { catalogue, landing, stores, packs, instances, events, ledger, receiver, peering, troubles, close }
+    return { catalogue, landing, stores, packs, instances, reader, events, ledger, receiver, peering, troubles, close }
   } catch (error) {
     await catalogue.close()
     throw error
   }
+}
+
+function readAny(
+  { link }: PeerAccess,
+  own: StoredInstances,
+  landing: Landing,
+  catalogue: KnexCatalogue,
+  { limits }: Config,
+  warn: (message: string, details: object) => void,
+): ReadAny {
+  const bufferedBytesMax = limits.bufferedInstanceBytesMax
+  return new ReadAny({ own, heal: healer({ link, landing, catalogue, bufferedBytesMax, warn }) })
 }
 
 /** A log that can't be written, on a full disk or because it is damaged, keeps nobody from reading images. */

@@ -179,9 +179,9 @@ export class Node {
   }
 
   #context(archive: Archive): ApiContext {
-    const { catalogue, landing, receiver, instances, stores } = archive
+    const { catalogue, landing, receiver, reader, stores } = archive
     const { http, limits, dataDir } = this.#config
-    const describer = new RecordDescriber(instances, limits.headerBytesMax)
+    const describer = new RecordDescriber(reader, limits.headerBytesMax)
     this.#describer = describer
     const metadata = new MetadataStore({
       folder: (this.#folder as DataFolder).metadata,
@@ -207,9 +207,9 @@ export class Node {
         metadata.changed(studyUid)
       }),
       catalogue,
-      instances,
+      instances: reader,
       metadata,
-      bulk: new BulkReader(instances, limits.headerBytesMax),
+      bulk: new BulkReader(reader, limits.headerBytesMax),
       publicUrl: http.publicUrl,
       resultsMax: limits.resultsMax,
       packs: catalogue,
