@@ -5,7 +5,13 @@ import { hostsNode, run } from './run.mjs'
 
 const verbs = {
   build: () => 0,
-  start: (args) => run(['bin/firn.cjs', 'start', ...args]),
+  start: (args) =>
+    run([
+      'bin/firn.cjs',
+      'start',
+      ...(args.some((arg) => /^--(sites|help)/.test(arg)) ? [] : ['--sites', '2']),
+      ...args,
+    ]),
   test: async (args) => (await import('./run-tests.mjs')).runTests(args),
   bench: (args) => run(['--import', 'tsx', 'bench/main.ts', ...args]),
 }

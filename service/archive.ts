@@ -12,6 +12,7 @@ import { fillMissing, withRecords } from './corrections/with-records.ts'
 import type { DataFolder } from './data-folder.ts'
 import { SYSTEM } from './events/event.ts'
 import { listFiles, peerFolder } from './events/files.ts'
+import type { KnownEvent } from './events/kinds.ts'
 import { EventLog } from './events/log.ts'
 import { Projector } from './events/projector.ts'
 import { readLog } from './events/read.ts'
@@ -21,10 +22,14 @@ import { type ReplayOptions, type ReplayReport, replay } from './ingest/replay.t
 import { type PacksReport, replayPacks } from './ingest/replay-packs.ts'
 import { listSegments } from './landing/files.ts'
 import { Landing } from './landing/landing.ts'
+import { healer } from './peer/heal.ts'
+import { openPeerAccess, openPeering, type PeerAccess, type Peering, rejoin } from './peering.ts'
 import { ComplianceClock } from './retention/clock.ts'
 import { BlockCache } from './retrieve/block-cache.ts'
 import { StoredInstances } from './retrieve/open-instance.ts'
 import { PackReader } from './retrieve/pack-reader.ts'
+import type { OpenInstances, ReadInstances } from './retrieve/ports.ts'
+import { ReadAny } from './retrieve/read-any.ts'
 import { type ChangingStores, openStores, type StoresOptions } from './stores/open.ts'
 import type { Stores } from './stores/ports.ts'
 import { VERSION } from './version.ts'
@@ -40,7 +45,10 @@ export interface Archive {
   landing: Landing
   stores: ChangingStores
   packs: PackReader
+  /** This site's storage alone. */
   instances: StoredInstances
+  /** The same, and the other site where this one's storage fails. */
+  reader: OpenInstances & ReadInstances
   events: EventLog
   projector: Projector
   clock: ComplianceClock
@@ -50,6 +58,8 @@ export interface Archive {
   receiver: Receiver
   /** Set by what works in the background, when it is there. */
   hooks: ArchiveHooks
+  /** Undefined where there is one site. */
+  peering: Peering | undefined
   /** What an administrator has to look into. */
   troubles(): string[]
   close(): Promise<void>
@@ -69,12 +79,16 @@ export async function openArchive(
   log: Logger,
   observe: (observation: Observation) => void = () => undefined,
   build?: StoresOptions['build'],
+  onFenced: () => void = () => undefined,
 ): Promise<Archive> {
+  const access = config.peer && (await openPeerAccess(config.peer, folder))
+  // First of all: a site that went back to an earlier state writes and serves nothing before it has rejoined.
+  const again = access ? await rejoin(access, folder, log) : []
   const catalogue = await KnexCatalogue.open({ url: config.catalogue.url, dataDir: folder.path })
   let opened: EventLog | undefined
   try {
     await assertBelongs(catalogue, folder)
-    const events = await openEvents(folder, log)
+    const events = await openEvents(folder, log, access?.memory.generation, again)
     opened = events
     const records = new Records(folder.records)
     await catalogue.corrections.setRejectionPolicy(policyOf(config.corrections))
@@ -108,6 +122,7 @@ export async function openArchive(
     const report = await replayInto(catalogue, landing, config, log, {
       skip: new Set([...complete, ...retired]),
       knownOffsets,
+      owed: access !== undefined,
     })
     // What was lost of the catalogue may have been told to others already, under the same numbers.
     if (report.replayed > 0) await catalogue.newEpoch()
@@ -129,16 +144,28 @@ export async function openArchive(
     }
     const ledger = new Ledger({ catalogue, settled, warn })
     const isIntact = (stored: InstanceRecord): Promise<boolean> => instances.isIntact(stored)
-    const admit = (): void => hooks.admit()
-    const receiver = new Receiver({ landing, catalogue, ledger, isIntact, admit, limits: config.limits, warn })
+    const peering = access && openPeering({ access, folder, catalogue, instances, events, projector, log, onFenced })
+    const reader = peering ? readAny(access, instances, landing, catalogue, config, warn) : instances
+    const receiver = new Receiver({
+      landing,
+      catalogue,
+      ledger,
+      isIntact,
+      admit: () => hooks.admit(),
+      limits: config.limits,
+      ...(peering ? { mirror: peering.mirror } : {}),
+      warn,
+    })
     const troubles = (): string[] => [
       ...troublesOf(report, missing, ledger),
       ...troublesOfPacks(packsReport),
       ...troublesOfStores(stores),
       ...troublesOfEvents(events),
       ...projector.troubles,
+      ...troublesOfPeer(peering),
     ]
     const close = async (): Promise<void> => {
+      await peering?.stop()
       ledger.close()
       await landing.close()
       await ledger.idle()
@@ -155,12 +182,14 @@ export async function openArchive(
       stores,
       packs,
       instances,
+      reader,
       events: events,
       projector,
       clock,
       records,
       ledger,
       receiver,
+      peering,
       hooks,
       troubles,
       close,
@@ -176,10 +205,28 @@ export function policyOf({ qualityRejected, rejectionNotes }: Config['correction
   return { shownCodes: qualityRejected === 'show' ? [QUALITY] : [], notesShown: rejectionNotes === 'show' }
 }
 
+function readAny(
+  { link }: PeerAccess,
+  own: StoredInstances,
+  landing: Landing,
+  catalogue: KnexCatalogue,
+  { limits }: Config,
+  warn: (message: string, details: object) => void,
+): ReadAny {
+  const bufferedBytesMax = limits.bufferedInstanceBytesMax
+  return new ReadAny({ own, heal: healer({ link, landing, catalogue, bufferedBytesMax, warn }) })
+}
+
 /** A log that can't be written, on a full disk or because it is damaged, keeps nobody from reading images. */
-async function openEvents(folder: DataFolder, log: Logger): Promise<EventLog> {
-  const { archiveId } = folder
-  const events = await EventLog.open({ folder: folder.events, site: archiveId, generation: archiveId })
+async function openEvents(
+  folder: DataFolder,
+  log: Logger,
+  generation = folder.archiveId,
+  again: readonly KnownEvent[] = [],
+): Promise<EventLog> {
+  const events = await EventLog.open({ folder: folder.events, site: folder.archiveId, generation })
+  // Of these none may get lost.
+  for (const event of again) await events.append(event)
   await events
     .append({ kind: 'site.started', actor: SYSTEM, subject: {}, data: { version: VERSION } })
     .catch((error: Error) => log.error({ reason: error.message }, 'the start is not in the event log'))
@@ -257,6 +304,10 @@ function troublesOfEvents({ trouble }: EventLog): string[] {
   return trouble === undefined ? [] : [`the event log can't be written: ${trouble}; run \`firn events verify\``]
 }
 
+function troublesOfPeer(peering: Peering | undefined): string[] {
+  return peering?.pair.trouble === undefined ? [] : [`the other site: ${peering.pair.trouble}`]
+}
+
 async function openLanding(
   config: Config,
   folder: DataFolder,
@@ -306,7 +357,7 @@ export async function replayInto(
   landing: Landing,
   config: Config,
   log: Logger,
-  options: Pick<ReplayOptions, 'skip' | 'knownOffsets' | 'progress'>,
+  options: Pick<ReplayOptions, 'skip' | 'knownOffsets' | 'progress' | 'owed'>,
 ): Promise<ReplayReport> {
   const report = await replay({
     folder: landing.folder,

@@ -2,6 +2,7 @@ import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pino, { type Logger } from 'pino'
+import type { Observation } from '../storage-adapters/wrap/metrics.ts'
 import { type Archive, openArchive } from './archive.ts'
 import { Audit } from './audit-node.ts'
 import { type Background, openBackground } from './background.ts'
@@ -18,11 +19,13 @@ import type { ApiContext } from './http/api-routes.ts'
 import { App } from './http/app.ts'
 import type { Imports } from './import/imports.ts'
 import { openImports } from './imports.ts'
+import type { Receive } from './ingest/ports.ts'
 import { Metrics } from './metrics.ts'
 import { type OpenedCommitments, openCommitments } from './open-commitments.ts'
 import { BulkReader } from './retrieve/bulk.ts'
 import { RecordDescriber } from './retrieve/describe-record.ts'
 import { MetadataStore } from './retrieve/metadata.ts'
+import { siteControl } from './site-control.ts'
 import { addTierMetrics } from './tier-metrics.ts'
 import { VERSION } from './version.ts'
 
@@ -32,6 +35,8 @@ const METADATA_QUIET_MS = 2000
 export interface NodeAddresses {
   http: string
   dimse: { aeTitle: string; host: string; port: number } | null
+  /** Port on which the other site is answered, where there is one. */
+  peer?: number
 }
 
 /** A running node: the composition root, the only place that builds concrete parts and ties them together. */
@@ -55,6 +60,11 @@ export class Node {
   #lastArrival = 0
   #dimse: Listener | undefined
   #addresses: NodeAddresses | undefined
+  #fence: () => void = () => undefined
+  /** Resolves when this site must stop serving, and start again to rejoin the other one. */
+  readonly fenced = new Promise<void>((resolve) => {
+    this.#fence = resolve
+  })
 
   constructor(config: Config) {
     this.#config = config
@@ -83,12 +93,15 @@ export class Node {
       this.#app = app
       const url = await this.#listen(app)
       tokens.admitLocal(await this.#folder.announce(url))
-      this.#archive = await openArchive(config, this.#folder, this.#log, (seen) => this.#metrics.store(seen))
+      const observe = (seen: Observation): void => this.#metrics.store(seen)
+      const fence = (): void => this.#stopServing()
+      this.#archive = await openArchive(config, this.#folder, this.#log, observe, undefined, fence)
       await audit.open(this.#archive)
       const context = this.#context(this.#archive, audit)
       app.open(context)
       const dimse = await this.#listenDimse(context)
-      this.#addresses = { http: url, dimse }
+      const peer = await this.#archive.peering?.start(this.#fromPeer(this.#archive))
+      this.#addresses = { http: url, dimse, ...(peer === undefined ? {} : { peer }) }
       this.#state = 'ready'
       this.#startBackground(config)
       return this.#addresses
@@ -137,6 +150,24 @@ export class Node {
       this.#commitment?.commitments.stop(),
     ])
     await Promise.race([stopped, sleep(STOP_DEADLINE_MS, undefined, { ref: false })])
+  }
+
+  /** What the other site sends: what it made of a rejection note comes with its events. */
+  #fromPeer({ receiver }: Archive): Receive {
+    return this.#metrics.counted(receiver, ({ studyUid }) => {
+      this.#lastArrival = Date.now()
+      this.#metadata?.changed(studyUid)
+    })
+  }
+
+  #ownSite(): { site: string; name: string } {
+    return { site: this.#folder?.archiveId ?? '', name: this.#config.peer?.name ?? '' }
+  }
+
+  #stopServing(): void {
+    this.#app?.refuse('fenced: this site went back to an earlier state, and rejoins the other one')
+    void this.#dimse?.close(0)
+    this.#fence()
   }
 
   #notReady(): string[] {
@@ -195,9 +226,9 @@ export class Node {
   }
 
   #context(archive: Archive, audit: Audit): ApiContext {
-    const { catalogue, landing, receiver, instances, stores, events, projector, records } = archive
+    const { catalogue, landing, receiver, reader, stores, events, projector, records } = archive
     const { http, limits, dataDir } = this.#config
-    const describer = new RecordDescriber(instances, limits.headerBytesMax)
+    const describer = new RecordDescriber(reader, limits.headerBytesMax)
     this.#describer = describer
     const metadata = new MetadataStore({
       folder: (this.#folder as DataFolder).metadata,
@@ -242,20 +273,20 @@ export class Node {
       archive,
       config: this.#config,
       copies,
-      peers: undefined,
+      peers: archive.peering,
       registry,
       log: this.#log,
     })
     return {
       corrections,
       correct,
-      corrected: new CorrectedInstances(instances, corrections, limits.headerBytesMax),
+      corrected: new CorrectedInstances(reader, corrections, limits.headerBytesMax),
       dicomwebDelete,
       receive: opened.receive,
       catalogue: opened.catalogue,
-      instances,
+      instances: reader,
       metadata,
-      bulk: new BulkReader(instances, limits.headerBytesMax),
+      bulk: new BulkReader(reader, limits.headerBytesMax),
       publicUrl: http.publicUrl,
       resultsMax: limits.resultsMax,
       audit: audit.trail,
@@ -271,6 +302,7 @@ export class Node {
       imports,
       worm: background.worm,
       commitments: this.#commitment?.commitments,
+      site: archive.peering && siteControl(archive.peering, this.#ownSite(), archive.events),
       log: this.#log,
       version: VERSION,
       status: async () => {

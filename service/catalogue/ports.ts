@@ -95,6 +95,10 @@ export interface CatalogueReader {
 /** An instance that the landing holds durably and the catalogue doesn't know yet. */
 export interface NewInstance extends InstanceRecord {
   attributes: InstanceAttributes
+  /** The other site may lack it. */
+  owed?: boolean
+  /** The other site serves it: of two copies that are served so, the one with the smaller digest is, at both sites. */
+  servedThere?: boolean
 }
 
 /** `destroyed`: these bytes were destroyed for good; they are not recorded. */
@@ -234,6 +238,26 @@ export interface ProjectEvents {
   projectedUpTo(site: string): Promise<number>
   /** Events of one log, in order, none left out that is projected; all of them and the number they reach, or nothing. */
   project(site: string, events: readonly Event[], upTo: number): Promise<void>
+}
+
+/** One copy by UID and digest; see replication/ports.ts. */
+export interface CopyId {
+  sopInstanceUid: string
+  sha256: string
+}
+
+/** What replication needs of the catalogue. */
+export interface CatalogueReplication {
+  /** Copies that the other site may lack, in the order in which they came to be owed. */
+  owed(after: number, limit: number): Promise<{ id: number; copy: CopyId }[]>
+  owedCount(): Promise<number>
+  isOwed(sha256: string): Promise<boolean>
+  owe(copies: readonly CopyId[]): Promise<void>
+  paid(copies: readonly CopyId[]): Promise<void>
+  /** A served or conflicting copy. */
+  copy(id: CopyId): Promise<(InstanceRecord & { served: boolean }) | undefined>
+  /** All copies whose digests begin with these hexadecimal digits, in no order. Fetched page by page. */
+  copiesFrom(prefix: string): AsyncIterable<CopyId & { served: boolean }>
 }
 
 /** What Firn's own API reads. */

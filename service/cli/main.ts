@@ -10,6 +10,7 @@ import { addImportVerbs } from './import.ts'
 import { addOfflineVerbs } from './offline.ts'
 import { addReconcileVerb } from './reconcile.ts'
 import { addRetentionVerbs } from './retention.ts'
+import { addSiteVerbs } from './site.ts'
 import { addStart } from './start.ts'
 import { addStatusVerbs } from './status.ts'
 import { addStoreVerbs } from './stores.ts'
@@ -36,6 +37,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     addTierVerbs,
     addImportVerbs,
     addReconcileVerb,
+    addSiteVerbs,
     addConfigVerbs,
     addTokenVerbs,
     addOfflineVerbs,

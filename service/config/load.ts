@@ -149,6 +149,16 @@ function refuseOpenDoors(config: Config): void {
         '(FIRN_AUTH_REQUIRED=true) and make tokens with `firn token create`, or bind to 127.0.0.1',
     )
   }
+  const { peer } = config
+  const isAllLocal = peer?.addresses.every((address) => isLoopback(new URL(address).hostname.replace(/^\[|\]$/g, '')))
+  if (peer && !peer.tls && !(isLoopback(peer.listen.host) && isAllLocal)) {
+    throw new ConfigError(
+      'the other site is not on this machine, and nothing proves who it is: make keys with `firn pair` and set peer.tls',
+    )
+  }
+  if (peer?.tls && peer.addresses.some((address) => !address.startsWith('https:'))) {
+    throw new ConfigError('peer.addresses: with peer.tls they begin with https:')
+  }
   const dimseHost = dimse.host ?? http.host
   const guarded = dimse.allowedCallingAeTitles.length > 0 || dimse.tls?.ca !== undefined
   if (dimse.enabled && !isLoopback(dimseHost) && !guarded) {

@@ -4,6 +4,7 @@ import { commitmentConfig } from './commitment.ts'
 import { correctionsConfig } from './corrections.ts'
 import { dimseConfig, tlsServer } from './dimse.ts'
 import { importsConfig } from './imports.ts'
+import { peerConfig } from './peer.ts'
 import { retentionConfig } from './retention.ts'
 import { scrubConfig, sealingConfig, storesConfig } from './stores.ts'
 import { cacheConfig, movesConfig, tiersConfig, volumesConfig } from './tiers.ts'
@@ -113,6 +114,7 @@ export const configSchema = z.strictObject({
   corrections: correctionsConfig.prefault({}),
   audit: auditConfig.prefault({}),
   commitment: commitmentConfig.prefault({}),
+  peer: peerConfig.optional().describe('the second site; none: this one is alone'),
 })
 
 export type Config = z.output<typeof configSchema>

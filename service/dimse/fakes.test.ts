@@ -115,7 +115,16 @@ export class FakeArchive implements Receive, DimseCatalogue, OpenInstances {
 
 export function receiptFor(incoming: Incoming, sizeBytes: number): Receipt {
   const { sopInstanceUid = '', sopClassUid = '' } = incoming.expected ?? {}
-  return { studyUid: '', seriesUid: '', sopInstanceUid, sopClassUid, sha256: '', sizeBytes, outcome: 'stored' }
+  return {
+    studyUid: '',
+    seriesUid: '',
+    sopInstanceUid,
+    sopClassUid,
+    sha256: '',
+    sizeBytes,
+    outcome: 'stored',
+    durability: 'local',
+  }
 }
 
 export class Counts implements DimseMetrics {

@@ -245,6 +245,8 @@ export const KINDS = {
   /** Subject of these: site, the other one. */
   'site.lost': z.object({ reason: text }),
   'site.back': z.object({}),
+  /** A comparison of both sites found them equal. */
+  'site.in-sync': z.object({ compared: count }),
   /**
    * The other site's head as this one has it, imported and durable: what later proves that the other's log was cut or
    * rewritten. Written now and then, never because of a `site.head` of the other, or the two would answer each other for ever.

@@ -42,6 +42,11 @@ export class ChainView {
     return this.chain.sealed
   }
 
+  /** Resolves when the head has moved, or at the signal. */
+  moved(signal: AbortSignal): Promise<void> {
+    return this.chain.moved(signal)
+  }
+
   /** Whether this chain has exactly this event, and so all before it: what a peer remembers, compared. */
   has(head: Head): Promise<boolean> {
     return this.chain.has(head)

@@ -15,6 +15,7 @@ import type { Retention } from '../retention/retention.ts'
 import type { Stores } from '../stores/ports.ts'
 import type { DicomWebContext } from './context.ts'
 import type { ImportUseCases } from './import-routes.ts'
+import type { SiteControl } from './site-routes.ts'
 
 /** What the API needs beside the archive itself. */
 export interface ApiContext extends DicomWebContext {
@@ -34,6 +35,8 @@ export interface ApiContext extends DicomWebContext {
   worm: Pick<Worm, 'probe' | 'report'>
   /** Undefined where it is switched off. */
   commitments: Commitments | undefined
+  /** Undefined where there is one site. */
+  site: SiteControl | undefined
 }
 
 export const uid = z.string().max(64)

@@ -16,7 +16,7 @@ import {
 } from './api-routes.ts'
 import { noteMatches, noting, notingCall } from './audit.ts'
 import { AUDIT_ROUTES } from './audit-routes.ts'
-import { actorOf, callerOf, only, only } from './auth.ts'
+import { actorOf, callerOf, only } from './auth.ts'
 import { COMMITMENT_ROUTES } from './commitment-routes.ts'
 import { CORRECTION_ROUTES } from './correction-routes.ts'
 import { IMPORT_ROUTES } from './import-routes.ts'
@@ -25,6 +25,7 @@ import { RECONCILE_ROUTES } from './reconcile-routes.ts'
 import { RETENTION_ROUTES } from './retention-routes.ts'
 import { addRetentionStreams, RETENTION_STREAMS } from './retention-streams.ts'
 import { sendText } from './send.ts'
+import { SITE_ROUTES } from './site-routes.ts'
 import { STORE_ROUTES } from './store-routes.ts'
 import { TIER_ROUTES } from './tier-routes.ts'
 import { sendInstance } from './wado.ts'
@@ -69,6 +70,7 @@ const ROUTES = [
   ...CORRECTION_ROUTES,
   ...AUDIT_ROUTES,
   ...COMMITMENT_ROUTES,
+  ...SITE_ROUTES,
   route({
     path: '/status',
     summary: 'The state of this node and what the archive holds',

@@ -148,6 +148,9 @@ async function answer(
   const warnings = new Set(conflict ? [...reasons, CONFLICT] : reasons)
   for (const text of [...warnings].slice(0, 5))
     res.append('Warning', `299 firn "${text.replace(/[^\x20-\x7e]|["\\]/g, "'")}"`)
+  if (receipts.length > 0) {
+    res.set('Firn-Durability', receipts.every(({ durability }) => durability === 'both') ? 'both' : 'local')
+  }
   const all = refusals.length === 0 && !broken && !conflict
   res.status(all ? 200 : receipts.length > 0 ? 202 : statusOfRefusals(refusals.map(({ error }) => error.code)))
   const wantsXml = parseAccept(req.get('accept'))

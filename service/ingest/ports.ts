@@ -16,6 +16,11 @@ export interface Incoming {
   source: Source
   /** What the protocol said about the instance beforehand; a data set that contradicts it is refused. */
   expected?: { studyUid?: string; sopClassUid?: string; sopInstanceUid?: string }
+  /** It comes from the other site, which holds it, or is about to. */
+  fromPeer?: {
+    /** To be asked for when the body has ended: what the other site says of the whole. */
+    proof(): { sha256: string; receivedAt: string; served: boolean }
+  }
 }
 
 /** Firn holds these bytes durably: they survive kill -9 and power loss from here on. */
@@ -28,6 +33,8 @@ export interface Receipt extends InstanceIdentifiers {
    * `conflict`: same SOP Instance UID with other bytes; both are kept, the first one is served.
    */
   outcome: 'stored' | 'duplicate' | 'conflict'
+  /** `both`: the other site holds them durably too. */
+  durability: 'both' | 'local'
 }
 
 export interface Receive {
@@ -40,4 +47,25 @@ export interface Receive {
    * The body is consumed to its end, or abandoned (its iterator's `return` is called) on refusal.
    */
   receive(incoming: Incoming): Promise<Receipt>
+}
+
+/** A copy that goes to the other site while it goes to our own disk. See replication/mirror.ts. */
+export interface Mirrored {
+  write(chunk: Buffer): Promise<void>
+  finish(last: { sha256: string; sizeBytes: number; receivedAt: string; served: boolean }): Promise<'both' | 'local'>
+  abandon(): void
+}
+
+/** The way to the other site, where there is one. */
+export interface MirrorPort {
+  /** Why this source can't be served now; undefined when it can. */
+  refusal(sourceName: string): string | undefined
+  isStrict(sourceName: string): boolean
+  /** Undefined while the other site is away. */
+  begin(copy: { sopInstanceUid: string; source: Source }): Mirrored | undefined
+  /** Whether the other site may lack bytes that this site has. */
+  isOwed(sha256: string): Promise<boolean>
+  paid(copy: { sopInstanceUid: string; sha256: string }): Promise<void>
+  /** The other site shall send us this one when our own storage works again. Rejects when it can't be told. */
+  oweUs(copy: { sopInstanceUid: string; sha256: string }): Promise<void>
 }

@@ -3,19 +3,22 @@ import type {
   CatalogueWriter,
   InstanceRecord,
   LandingLocation,
+  Location,
   NewInstance,
 } from '../catalogue/ports.ts'
 import { describeInstance, integerOf } from '../dicom/describe.ts'
 import { admit, type Header, parseHeader } from '../dicom/part10.ts'
 import type { InstanceIdentifiers } from '../dicom/types.ts'
-import { ArchiveError } from '../errors.ts'
+import { ArchiveError, isArchiveError } from '../errors.ts'
 import type { Landing } from '../landing/landing.ts'
 import { memberName } from '../landing/tar.ts'
 import { Beginning } from './body.ts'
 import { coalesced } from './coalesce.ts'
 import { MemoryGate } from './gate.ts'
+import { Landings } from './landings.ts'
 import type { Ledger } from './ledger.ts'
-import type { Incoming, Receipt, Receive, Source } from './ports.ts'
+import type { Incoming, Mirrored, MirrorPort, Receipt, Receive, Source } from './ports.ts'
+import { tee } from './tee.ts'
 import { Turns } from './turns.ts'
 
 export interface ReceiverOptions {
@@ -32,6 +35,8 @@ export interface ReceiverOptions {
     ingestBufferBytes: number
     headerBytesMax: number
   }
+  /** The other site; undefined where there is none. */
+  mirror?: MirrorPort
   warn(message: string, details: object): void
 }
 
@@ -48,6 +53,7 @@ interface Arrival {
   /** Held by the header as long as something may be asked of it. */
   headerBytes: number
   source: Source
+  fromPeer: Incoming['fromPeer']
 }
 
 /** An instance whose bytes have all come, in memory or on disk, and are not part of the archive yet. */
@@ -56,6 +62,18 @@ interface Arrived {
   sizeBytes: number
   land(received: string): Promise<LandingLocation>
   discard(): Promise<void>
+  /** Sends it to the other site from memory, or what was sent on the way; undefined while that is away. */
+  mirrored(): Mirrored | undefined
+  /** Breaks off what goes to the other site, if anything does. */
+  unmirror(): void
+}
+
+interface Kept {
+  receipt: Receipt
+  /** What the catalogue has to learn of. */
+  instance?: NewInstance
+  /** The sender wanted more than was done. The instance is kept all the same, and will succeed when it is sent again. */
+  refusal?: ArchiveError
 }
 
 /** The use case "an instance arrives": admit, land, acknowledge, record. Who reads after that sees it. */
@@ -63,6 +81,7 @@ export class Receiver implements Receive {
   readonly #options: ReceiverOptions
   readonly #gate: MemoryGate
   readonly #turns = new Turns()
+  readonly #landings = new Landings()
 
   constructor(options: ReceiverOptions) {
     this.#options = options
@@ -79,7 +98,9 @@ export class Receiver implements Receive {
       const admitted = admit(header, beginning.whole)
       assertExpected(admitted, incoming.expected ?? {})
       const source = presentable(incoming.source)
-      const arrival = { identifiers: admitted, header, headerBytes: beginning.sizeBytes, source }
+      const { fromPeer } = incoming
+      if (!fromPeer) this.#assertServed(source)
+      const arrival = { identifiers: admitted, header, headerBytes: beginning.sizeBytes, source, fromPeer }
       return await this.#takeIn(arrival, beginning)
     } catch (error) {
       await beginning.abandon()
@@ -88,6 +109,11 @@ export class Receiver implements Receive {
     } finally {
       beginning.release()
     }
+  }
+
+  #assertServed({ name }: Source): void {
+    const why = this.#options.mirror?.refusal(name)
+    if (why !== undefined) throw new ArchiveError('unavailable', why)
   }
 
   /** Reads on while identifiers are missing, and while what is missing of the header will be in memory anyway. */
@@ -120,15 +146,25 @@ export class Receiver implements Receive {
       leave()
       throw error
     })
+    const elsewhere = await this.#landings.ofSame(arrival.fromPeer && { sopInstanceUid, sha256: arrived.sha256 })
+    if (elsewhere) {
+      leave()
+      await arrived.discard()
+      if (elsewhere === 'other') throw new ArchiveError('busy', 'other bytes with this UID are being stored')
+      const { sha256, sizeBytes } = arrived
+      return { ...arrival.identifiers, sha256, sizeBytes, outcome: 'duplicate', durability: 'both' }
+    }
     return new Promise<Receipt>((acknowledge, refuse) => {
       turn(async (changed) => {
         const known = changed ? await catalogue.digests(sopInstanceUid) : await early
-        const { receipt, instance } = await this.#keep(arrival, arrived, known)
-        acknowledge(receipt)
+        const { receipt, instance, refusal } = await this.#keep(arrival, arrived, known)
+        if (refusal) refuse(refusal)
+        else acknowledge(receipt)
         // The next one with this UID must find this one in the catalogue.
         if (instance) await ledger.record(instance, arrival.headerBytes)
       })
         .catch(async (error) => {
+          arrived.unmirror()
           await arrived.discard()
           refuse(error)
         })
@@ -137,13 +173,24 @@ export class Receiver implements Receive {
   }
 
   /** Resolves when the last byte is there. What doesn't fit into memory streams into a segment of its own. */
-  async #arrived({ identifiers, source }: Arrival, beginning: Beginning): Promise<Arrived> {
+  async #arrived(arrival: Arrival, beginning: Beginning): Promise<Arrived> {
+    const { identifiers, source, fromPeer } = arrival
     const { landing, limits } = this.#options
     const name = memberName(identifiers.studyUid, identifiers.seriesUid, identifiers.sopInstanceUid)
     await beginning.readUpTo(limits.bufferedInstanceBytesMax + 1)
     if (!beginning.whole) {
-      const draft = await landing.stream({ name, source }, beginning.stream(), limits.instanceBytesMax)
-      return { ...draft, land: draft.publish }
+      const mirrored = this.#begin(arrival)
+      const body = mirrored ? tee(beginning.stream(), mirrored) : beginning.stream()
+      const draft = await landing.stream({ name, source }, body, limits.instanceBytesMax).catch((error) => {
+        mirrored?.abandon()
+        throw error
+      })
+      return proved(fromPeer, {
+        ...draft,
+        land: draft.publish,
+        mirrored: () => mirrored,
+        unmirror: () => mirrored?.abandon(),
+      })
     }
     const { sizeBytes } = beginning
     if (sizeBytes > limits.instanceBytesMax) {
@@ -152,47 +199,126 @@ export class Receiver implements Receive {
     const sha256 = beginning.sha256()
     const land = (received: string): Promise<LandingLocation> =>
       landing.append({ name, sizeBytes, note: { firn: 1, sha256, received, source } }, beginning.chunks)
-    return { sha256, sizeBytes, land, discard: async () => undefined }
+    let mirrored: Mirrored | undefined
+    const begin = (): Mirrored | undefined => {
+      mirrored ??= this.#begin(arrival)
+      // Nobody waits here: what is in memory is in memory anyway.
+      for (const chunk of mirrored ? beginning.chunks : []) void mirrored?.write(chunk)
+      return mirrored
+    }
+    return proved(fromPeer, {
+      sha256,
+      sizeBytes,
+      land,
+      discard: async () => undefined,
+      mirrored: begin,
+      unmirror: () => mirrored?.abandon(),
+    })
   }
 
-  /** Resolves when the bytes are durable; `instance` is what the catalogue has to learn of. */
-  async #keep(
-    { header, ...arrival }: Arrival,
-    arrived: Arrived,
-    known: readonly string[],
-  ): Promise<{ receipt: Receipt; instance?: NewInstance }> {
+  /** What the other site sent isn't sent back to it. */
+  #begin({ identifiers, source, fromPeer }: Arrival): Mirrored | undefined {
+    return fromPeer ? undefined : this.#options.mirror?.begin({ sopInstanceUid: identifiers.sopInstanceUid, source })
+  }
+
+  /** Resolves when the bytes are durable here, and at the other site if it is there. */
+  async #keep({ header, ...arrival }: Arrival, arrived: Arrived, known: readonly string[]): Promise<Kept> {
+    const { mirror, ledger } = this.#options
     const { sha256, sizeBytes } = arrived
-    const receipt = { ...arrival.identifiers, sha256, sizeBytes }
+    const proof = arrival.fromPeer?.proof()
     // When its turn has come, so that a rebuild finds copies of one instance in the order in which they were kept.
-    const receivedAt = new Date().toISOString()
+    const receivedAt = proof?.receivedAt ?? new Date().toISOString()
+    const copy = { ...arrival.identifiers, sha256, sizeBytes }
+    const last = { sha256, sizeBytes, receivedAt, served: known.length === 0 || known[0] === sha256 }
     if (known.includes(sha256)) {
-      await this.#keepAgain(receipt, arrived, receivedAt)
-      return { receipt: { ...receipt, outcome: 'duplicate' } }
+      const location = await this.#keepAgain(copy, arrived, receivedAt)
+      const durability = await this.#durabilityOfKnown(copy, arrived, last, proof !== undefined)
+      const receipt: Receipt = { ...copy, outcome: 'duplicate', durability }
+      if (!proof?.served || known.length === 1) return { receipt }
+      // The other site serves a copy that may be only kept here: the catalogue says which it is to be.
+      const again = { ...copy, receivedAt, source: arrival.source, location }
+      return { receipt, instance: { ...newInstance(header, again), servedThere: true } }
     }
     this.#options.admit?.()
-    await this.#options.ledger.room(arrival.headerBytes)
-    const location = await arrived.land(receivedAt)
-    const instance = newInstance(header, { ...receipt, receivedAt, source: arrival.source, location })
-    return { receipt: { ...receipt, outcome: known.length === 0 ? 'stored' : 'conflict' }, instance }
+    await ledger.room(arrival.headerBytes)
+    const outcome = known.length === 0 ? 'stored' : 'conflict'
+    const landed = arrived.land(receivedAt)
+    landed.catch(() => undefined)
+    this.#landings.begin(copy, landed)
+    try {
+      const durability = proof ? 'both' : ((await arrived.mirrored()?.finish(last)) ?? 'local')
+      const location = await landed.catch((error) => this.#throughPeer(error, durability, copy))
+      if (!location) return { receipt: { ...copy, outcome, durability: 'local' } }
+      const settled = { ...copy, receivedAt, source: arrival.source, location }
+      const owed = mirror !== undefined && durability === 'local'
+      const instance = { ...newInstance(header, settled), owed, servedThere: proof?.served ?? false }
+      const receipt: Receipt = { ...copy, outcome, durability }
+      if (proof || !owed || !mirror.isStrict(arrival.source.name)) return { receipt, instance }
+      const refusal = new ArchiveError('unavailable', 'the other site did not confirm it, and this source wants both')
+      return { receipt, instance, refusal }
+    } finally {
+      await landed.catch(() => undefined)
+      this.#landings.end(copy)
+    }
+  }
+
+  /** Where our own storage failed and the other site has the bytes, they are safe, and it sends them to us later. */
+  async #throughPeer(
+    error: unknown,
+    durability: 'both' | 'local',
+    copy: { sopInstanceUid: string; sha256: string },
+  ): Promise<undefined> {
+    const isStorage = isArchiveError(error, 'out_of_space') || isArchiveError(error, 'storage_failed')
+    if (!isStorage || durability !== 'both' || !this.#options.mirror) throw error
+    await this.#options.mirror.oweUs(copy).catch(() => {
+      throw error
+    })
+    this.#options.warn('stored at the other site alone: the landing fails', { reason: error.message })
+  }
+
+  /** Bytes that this site had already may be owed to the other one: then they go there now. */
+  async #durabilityOfKnown(
+    copy: InstanceIdentifiers & { sha256: string },
+    arrived: Arrived,
+    last: Parameters<Mirrored['finish']>[0],
+    fromPeer: boolean,
+  ): Promise<'both' | 'local'> {
+    const { mirror } = this.#options
+    if (!mirror) return 'local'
+    if (!(await mirror.isOwed(copy.sha256))) {
+      arrived.unmirror()
+      return 'both'
+    }
+    const durability = fromPeer ? 'both' : ((await arrived.mirrored()?.finish(last)) ?? 'local')
+    if (durability === 'both') await mirror.paid(copy)
+    return durability
   }
 
   /** Bytes that are there already need no second copy, unless the first one is damaged: then this one takes its place. */
   async #keepAgain(
-    { sopInstanceUid, sha256 }: Omit<Receipt, 'outcome'>,
+    { sopInstanceUid, sha256 }: InstanceIdentifiers & { sha256: string },
     arrived: Arrived,
     receivedAt: string,
-  ): Promise<void> {
+  ): Promise<Location> {
     const { catalogue, landing, isIntact, warn } = this.#options
     const stored = await catalogue.byDigest(sha256)
     if (stored && (await isIntact(stored))) {
       await arrived.discard()
-      return
+      return stored.location
     }
     const location = await arrived.land(receivedAt)
     await catalogue.relocate(sopInstanceUid, sha256, location)
     landing.settled(location)
     warn('a damaged copy was replaced by one that came again', { sha256, was: stored?.location, is: location })
+    return location
   }
+}
+
+/** Throws ArchiveError `aborted` unless the bytes are the ones that the other site holds. */
+async function proved(fromPeer: Incoming['fromPeer'], arrived: Arrived): Promise<Arrived> {
+  if (!fromPeer || fromPeer.proof().sha256 === arrived.sha256) return arrived
+  await arrived.discard()
+  throw new ArchiveError('aborted', 'the bytes changed on their way from the other site')
 }
 
 const isShort = (header: Header): boolean => Object.keys(header.identifiers).length < 4

@@ -19,6 +19,8 @@ export interface ReplayOptions {
   knownOffsets: ReadonlyMap<number, number> | undefined
   read(at: LandingLocation, start: number, end: number): AsyncIterable<Buffer>
   headerBytesMax: number
+  /** There is another site, and it may lack what the catalogue doesn't know. */
+  owed?: boolean
   progress?(done: ReplayReport, total: number): void
   warn(message: string, details: object): void
 }
@@ -152,7 +154,7 @@ async function replayOne(
       options.warn('an instance in the landing is damaged', place)
       return false
     }
-    const recorded = options.catalogue.record(instance)
+    const recorded = options.catalogue.record({ ...instance, owed: options.owed ?? false })
     offered()
     if ((await recorded) !== 'duplicate') report.replayed += 1
     return true

@@ -1,9 +1,10 @@
 import type { Knex } from 'knex'
-import type { Change, RecordOutcome } from '../ports.ts'
+import type { Change, CopyId, RecordOutcome } from '../ports.ts'
 import { addChanges } from './feed.ts'
 import type { KeptIds } from './kept-ids.ts'
 import { layOverNewSeries, layOverNewStudy } from './overlay/lay.ts'
 import { recount, rejectedAmong } from './overlay/visibility.ts'
+import { owe, unserve } from './replication.ts'
 import type { InstanceRows } from './rows.ts'
 import { destroyedCopies } from './tombstones.ts'
 
@@ -54,10 +55,12 @@ class Commit {
       instances.map(({ copy }) => copy.uid),
     )
     const rows: object[] = []
+    const owing: CopyId[] = []
     const changes: Omit<Change, 'seq'>[] = []
     const outcomes: RecordOutcome[] = []
     for (const instance of instances) {
       const { uid, sha256 } = instance.copy
+      if (instance.owed) owing.push({ sopInstanceUid: uid, sha256 })
       const before = served.get(uid)
       if (destroyed.has(`${uid} ${sha256}`)) {
         outcomes.push('destroyed')
@@ -67,6 +70,13 @@ class Commit {
         changes.push(changeOf('instance_stored', instance))
         if (this.#isRejected(instance)) changes.push(changeOf('instance_hidden', instance))
         outcomes.push('stored')
+      } else if (instance.servedThere && sha256 < before) {
+        await this.#insert('instances', rows.splice(0))
+        await unserve(this.#trx, uid, sha256)
+        rows.push(await this.#instanceRow(instance))
+        served.set(uid, sha256)
+        changes.push(changeOf('instance_conflict', instance))
+        outcomes.push('conflict')
       } else if (before === sha256 || !(await this.#addConflict(instance, before))) {
         outcomes.push('duplicate')
       } else {
@@ -75,6 +85,7 @@ class Commit {
       }
     }
     await this.#insert('instances', rows)
+    await owe(this.#trx, owing)
     await this.#addGains()
     for (const study of await this.#rejectedStudies(instances)) await recount(this.#trx, study)
     await addChanges(this.#trx, changes)

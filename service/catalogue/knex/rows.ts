@@ -146,6 +146,8 @@ export interface InstanceRows {
   source: { protocol: string; name: string; address: string }
   copy: ReturnType<typeof copyRow>
   instance: { instance_number: number | null; number_of_frames: number | null; position: number; attributes: string }
+  owed: boolean
+  servedThere: boolean
   /** Needed only where study or series are new. */
   upper?: {
     patient: ReturnType<typeof patientRow>
@@ -166,6 +168,8 @@ export function instanceRows(instance: NewInstance, withUpper: boolean): Instanc
       position: instance.instanceNumber ?? Number.MIN_SAFE_INTEGER,
       attributes: JSON.stringify(instance.attributes.instance),
     },
+    owed: instance.owed ?? false,
+    servedThere: instance.servedThere ?? false,
   }
   if (!withUpper) return rows
   const study = instance.attributes.study()

@@ -1,5 +1,5 @@
 import { ArchiveError } from '../../errors.ts'
-import type { LandingLocation, NewInstance, NewPack, RecordOutcome } from '../ports.ts'
+import type { CopyId, LandingLocation, NewInstance, NewPack, RecordOutcome } from '../ports.ts'
 import type { Evaluated } from '../retention-ports.ts'
 import { Batches, type Waiting } from './batches.ts'
 import type { CommitmentWrite } from './commitment-writes.ts'
@@ -132,6 +132,14 @@ export class Writer {
     return (await this.#write('commitment', write)) as number
   }
 
+  async owe(copies: readonly CopyId[]): Promise<void> {
+    if (copies.length > 0) await this.#write('owe', copies.map(plainId))
+  }
+
+  async paid(copies: readonly CopyId[]): Promise<void> {
+    if (copies.length > 0) await this.#write('paid', copies.map(plainId))
+  }
+
   async setMeta(key: string, value: string): Promise<void> {
     await this.#write('setMeta', { key, value })
   }
@@ -212,3 +220,5 @@ function wasDestroyed(sopInstanceUid: string, disposition: string): ArchiveError
       'a records officer or an administrator sees why with `firn disposition show`',
   )
 }
+
+const plainId = ({ sopInstanceUid, sha256 }: CopyId): CopyId => ({ sopInstanceUid, sha256 })

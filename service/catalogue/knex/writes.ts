@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Knex } from 'knex'
-import type { NewPack, RecordOutcome } from '../ports.ts'
+import type { CopyId, NewPack, RecordOutcome } from '../ports.ts'
 import type { Evaluated } from '../retention-ports.ts'
 import { commit } from './commit.ts'
 import { type CommitmentWrite, writeCommitment } from './commitment-writes.ts'
@@ -12,6 +12,7 @@ import { type RejectionPolicy, setPolicy } from './overlay/visibility.ts'
 import { addPack, dropCopy, durably, retireSegment, segmentRemoved } from './pack-writes.ts'
 import { fillRecord, type RecordContent } from './projections/corrections.ts'
 import { type Projected, project, projectedTables } from './projections/index.ts'
+import { owe, paid } from './replication.ts'
 import { forgetDoomed } from './retention/forget.ts'
 import { markEvaluated } from './retention/studies.ts'
 import type { InstanceRows } from './rows.ts'
@@ -20,6 +21,7 @@ import { destroyedAmong } from './tombstones.ts'
 
 /** Tables that a rebuild fills again from storage, those that refer to others first. */
 const REBUILT = [
+  'owed',
   'changes',
   'conflicts',
   'instances',
@@ -131,6 +133,14 @@ export class Rows {
 
   commitment(write: CommitmentWrite): Promise<number> {
     return writeCommitment(this.#write, write)
+  }
+
+  owe(copies: readonly CopyId[]): Promise<void> {
+    return owe(this.#write, copies)
+  }
+
+  paid(copies: readonly CopyId[]): Promise<void> {
+    return paid(this.#write, copies)
   }
 
   async setMeta({ key, value }: { key: string; value: string }): Promise<void> {

@@ -7,6 +7,7 @@ import * as tiers from './0004-tiers.ts'
 import * as imports from './0005-import.ts'
 import * as corrections from './0006-corrections.ts'
 import * as commitment from './0007-commitment.ts'
+import * as replication from './0008-replication.ts'
 import * as audit from './0009-audit.ts'
 import * as packLocks from './0010-pack-locks.ts'
 
@@ -22,6 +23,7 @@ const ALL: readonly { name: string; migration: Knex.Migration }[] = [
   { name: '0006-corrections', migration: corrections },
   { name: '0009-audit', migration: audit },
   { name: '0007-commitment', migration: commitment },
+  { name: '0008-replication', migration: replication },
 ]
 
 export const migrations: Knex.MigrationSource<(typeof ALL)[number]> = {

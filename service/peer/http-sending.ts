@@ -1,0 +1,79 @@
+import type { ClientRequest, IncomingMessage } from 'node:http'
+import { type Copy, PeerError, type Sending } from '../../replication/ports.ts'
+import { type Answer, refusalOf } from './answers.ts'
+import { OK } from './status-map.ts'
+import { PROOF_TRAILER, receiptSchema } from './wire.ts'
+
+/** One instance on its way to the other site, in a request whose trailer holds what is known only at the end. */
+export class HttpSending implements Sending {
+  readonly #request: ClientRequest
+  readonly #timeoutMs: number
+  readonly #explain: (error: Error) => PeerError
+  readonly #answered: Promise<Answer>
+  #failure: PeerError | undefined
+
+  constructor(request: ClientRequest, timeoutMs: number, explain: (error: Error) => PeerError) {
+    this.#request = request
+    this.#timeoutMs = timeoutMs
+    this.#explain = explain
+    this.#answered = this.#answer()
+    this.#answered.catch(() => undefined)
+  }
+
+  async write(chunk: Buffer): Promise<void> {
+    if (this.#failure || this.#request.write(chunk)) return
+    // Slow is fine as long as it moves.
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => this.#request.destroy(new Error('no progress')), this.#timeoutMs)
+      const done = (): void => {
+        clearTimeout(timer)
+        this.#request.off('drain', done)
+        this.#request.off('close', done)
+        resolve()
+      }
+      this.#request.on('drain', done)
+      this.#request.on('close', done)
+    })
+  }
+
+  async finish({ sha256, sizeBytes, receivedAt, served }: Parameters<Sending['finish']>[0]): Promise<void> {
+    if (this.#failure) throw this.#failure
+    const proof: Omit<Copy, 'sopInstanceUid' | 'source'> = { sha256, sizeBytes, receivedAt, served }
+    this.#request.addTrailers({ [PROOF_TRAILER]: JSON.stringify(proof) })
+    this.#request.end()
+    const timer = setTimeout(() => this.#request.destroy(new Error('no answer in time')), this.#timeoutMs)
+    try {
+      const answer = await this.#answered
+      if (answer.status !== OK) throw refusalOf(answer)
+      const receipt = receiptSchema.safeParse(JSON.parse(answer.body.toString()))
+      if (receipt.data?.sha256 === sha256) return
+      throw new PeerError('refused', 'the other site holds other bytes than were sent to it')
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  abandon(): void {
+    this.#request.destroy()
+  }
+
+  /** An answer may come before everything was sent: a refusal. */
+  #answer(): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const fail = (error: Error): void => {
+        this.#failure ??= this.#explain(error)
+        reject(this.#failure)
+      }
+      this.#request.once('error', fail)
+      this.#request.once('close', () => fail(new Error('the connection was closed')))
+      this.#request.once('response', (response: IncomingMessage) => {
+        const chunks: Buffer[] = []
+        response.on('data', (chunk: Buffer) => {
+          if (chunks.length < 64) chunks.push(chunk)
+        })
+        response.once('error', fail)
+        response.once('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks) }))
+      })
+    })
+  }
+}

@@ -1,0 +1,86 @@
+import { open, readFile, rename } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import type { PairMemory } from '../../replication/pair.ts'
+import { syncFolder } from '../sync-folder.ts'
+
+const FILE = 'peer.json'
+
+const schema = z.object({
+  /** Our own storage's generation; changes when it rejoins after it went back. */
+  generation: z.string().optional(),
+  site: z.string().optional(),
+  name: z.string().optional(),
+  pairedAt: z.string().optional(),
+  removed: z
+    .array(z.object({ site: z.string(), at: z.string(), reason: z.string(), by: z.array(z.string()) }))
+    .default([]),
+})
+
+type Memory = z.output<typeof schema>
+
+/** Which site this one is paired with, in a file of the data folder that survives power loss and a lost catalogue. */
+export class PeerMemory implements PairMemory {
+  readonly #folder: string
+  #memory: Memory
+
+  private constructor(folder: string, memory: Memory) {
+    this.#folder = folder
+    this.#memory = memory
+  }
+
+  static async open(folder: string): Promise<PeerMemory> {
+    const text = await readFile(join(folder, FILE), 'utf8').catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return '{}'
+      throw error
+    })
+    return new PeerMemory(folder, schema.parse(JSON.parse(text)))
+  }
+
+  get site(): string | undefined {
+    return this.#memory.site
+  }
+
+  get name(): string | undefined {
+    return this.#memory.name
+  }
+
+  get generation(): string | undefined {
+    return this.#memory.generation
+  }
+
+  get removed(): readonly string[] {
+    return this.#memory.removed.map(({ site }) => site)
+  }
+
+  async pairWith(site: string, name: string): Promise<void> {
+    await this.#save({ ...this.#memory, site, name, pairedAt: new Date().toISOString() })
+  }
+
+  async startGeneration(generation: string): Promise<void> {
+    await this.#save({ ...this.#memory, generation })
+  }
+
+  /** The storage that was paired is never admitted again; another one may be paired from here on. */
+  async remove(reason: string, by: readonly string[]): Promise<void> {
+    const { site, name: _name, pairedAt: _pairedAt, ...rest } = this.#memory
+    if (site === undefined) return
+    const removed = [...rest.removed, { site, at: new Date().toISOString(), reason, by: [...by] }]
+    await this.#save({ ...rest, removed })
+  }
+
+  /** Whole or not at all. */
+  async #save(memory: Memory): Promise<void> {
+    const path = join(this.#folder, FILE)
+    const file = await open(`${path}.draft`, 'w', 0o640)
+    try {
+      await file.writeFile(`${JSON.stringify(memory, null, 2)}\n`)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(`${path}.draft`, path)
+    await syncFolder(this.#folder)
+    this.#memory = memory
+  }
+}

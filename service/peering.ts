@@ -1,0 +1,206 @@
+import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { setTimeout as wait } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import { Pair, type PairNotice } from '../replication/pair.ts'
+import type { Clock } from '../replication/ports.ts'
+import type { KnexCatalogue } from './catalogue/knex/catalogue.ts'
+import type { PeerConfig } from './config/peer.ts'
+import type { DataFolder } from './data-folder.ts'
+import { SYSTEM } from './events/event.ts'
+import { peerFolder } from './events/files.ts'
+import type { KnownEvent } from './events/kinds.ts'
+import type { EventLog } from './events/log.ts'
+import { PeerLog } from './events/peer-log.ts'
+import type { Projector } from './events/projector.ts'
+import type { MirrorPort, Receive } from './ingest/ports.ts'
+import { HttpLink } from './peer/http-link.ts'
+import { localCopies } from './peer/local-copies.ts'
+import { PeerMemory } from './peer/memory.ts'
+import { rejoinIfOld } from './peer/rejoin.ts'
+import { PeerServer } from './peer/server.ts'
+import type { StoredInstances } from './retrieve/open-instance.ts'
+import { VERSION } from './version.ts'
+
+/** Senders count as being served for so long after the last instance. */
+const BUSY_MS = 1000
+
+/** The way to the other site, opened before anything else of this one is. */
+export interface PeerAccess {
+  config: PeerConfig
+  memory: PeerMemory
+  link: HttpLink
+  tls: { key: Buffer; cert: Buffer; ca: Buffer } | undefined
+}
+
+export async function openPeerAccess(config: PeerConfig, folder: DataFolder): Promise<PeerAccess> {
+  const { tls: files } = config
+  const tls = files && { key: readFileSync(files.key), cert: readFileSync(files.cert), ca: readFileSync(files.ca) }
+  const link = new HttpLink({
+    addresses: config.addresses,
+    site: folder.archiveId,
+    tls,
+    timeoutMs: config.timeoutSeconds * 1000,
+    connectionsMax: config.connections,
+  })
+  return { config, memory: await PeerMemory.open(folder.path), link, tls }
+}
+
+/** See rejoin.ts. What was written since the storage went back, and says something about the archive, is to be said anew. */
+export async function rejoin(
+  { config, memory, link }: PeerAccess,
+  folder: DataFolder,
+  log: Logger,
+): Promise<KnownEvent[]> {
+  const { events: eventsFolder, archiveId: site } = folder
+  const info = (message: string, details: object): void => log.warn(details, message)
+  const rejoined = await rejoinIfOld({ eventsFolder, site, name: config.name, memory, link, info })
+  if (!rejoined) return []
+  const again = rejoined.setAside
+    .filter(({ kind }) => !/^(site|access|pack|landing|store)[.]/.test(kind))
+    .map(({ kind, actor, subject, data }) => ({ kind, actor, subject, data }) as KnownEvent)
+  const generation = memory.generation ?? site
+  return [{ kind: 'site.rejoined', actor: SYSTEM, subject: { site }, data: { generation } }, ...again]
+}
+
+export interface Peering {
+  pair: Pair
+  mirror: MirrorPort
+  memory: PeerMemory
+  /** Which of these bytes the other site holds too, as far as a comparison has proved it. */
+  confirmed(sha256s: readonly string[]): Promise<ReadonlySet<string>>
+  /** Answers the other site from here on, and begins to greet it. Resolves with the port. */
+  start(receive: Receive): Promise<number>
+  stop(): Promise<void>
+}
+
+export interface PeeringOptions {
+  access: PeerAccess
+  folder: DataFolder
+  catalogue: KnexCatalogue
+  instances: StoredInstances
+  events: EventLog
+  projector: Projector
+  log: Logger
+  /** This site has to stop serving, and start again. */
+  onFenced(): void
+}
+
+/** This site's half of the pair, put together. */
+export function openPeering(options: PeeringOptions): Peering {
+  const { access, folder, catalogue, instances, events, projector, log, onFenced } = options
+  const { config, memory, link, tls } = access
+  const warn = (message: string, details: object): void => log.warn(details, message)
+  const local = localCopies(catalogue, instances)
+  const peerLogs = new Map<string, Promise<PeerLog>>()
+  const openPeerChain = (site: string): Promise<PeerLog> => {
+    const known = peerLogs.get(site)
+    if (known) return known
+    const opened = PeerLog.open({ folder: peerFolder(folder.events, site), site })
+    peerLogs.set(site, opened)
+    // What the other site has decided counts here too.
+    opened.then((peerLog) => projector.follow(peerLog)).catch(() => peerLogs.delete(site))
+    return opened
+  }
+  let lastArrival = Number.NEGATIVE_INFINITY
+  const pair = new Pair({
+    mine: {
+      site: folder.archiveId,
+      name: config.name,
+      version: VERSION,
+      generation: memory.generation ?? folder.archiveId,
+      session: randomUUID(),
+      chain: events,
+    },
+    memory,
+    link,
+    local,
+    openPeerChain,
+    clock,
+    isStrict: (source) => isStrict(config, source),
+    isBusy: () => performance.now() - lastArrival < BUSY_MS,
+    resyncBytesPerSecond: config.resyncBytesPerSecond,
+    notify: (notice) => {
+      log.warn(notice, 'the other site')
+      events
+        .append(eventOf(notice, memory.site ?? ''))
+        .catch((error: Error) => warn('not in the event log', { ...notice, reason: error.message }))
+    },
+    onFenced,
+    warn,
+  })
+  const mirror: MirrorPort = {
+    refusal: (source) => pair.mirror.refusal(source),
+    isStrict: (source) => pair.mirror.isStrict(source),
+    begin: (copy) => {
+      lastArrival = performance.now()
+      const mirrored = pair.mirror.begin(copy)
+      if (!mirrored) pair.doubt()
+      return (
+        mirrored && {
+          ...mirrored,
+          finish: async (last) => {
+            const durability = await mirrored.finish(last)
+            if (durability === 'local') pair.doubt()
+            return durability
+          },
+        }
+      )
+    },
+    isOwed: (sha256) => catalogue.isOwed(sha256),
+    paid: (copy) => catalogue.paid([copy]),
+    oweUs: (copy) => link.owe([copy]),
+  }
+  let server: PeerServer | undefined
+  return {
+    pair,
+    mirror,
+    memory,
+    confirmed: async (sha256s) => {
+      if (!pair.inSync) return new Set()
+      const owed = await Promise.all(sha256s.map((sha256) => catalogue.isOwed(sha256)))
+      return new Set(sha256s.filter((_, index) => !owed[index]))
+    },
+    start: async (receive) => {
+      const { host, port } = config.listen
+      const peerEvents = async (): Promise<PeerLog | undefined> =>
+        memory.site === undefined ? undefined : openPeerChain(memory.site)
+      server = new PeerServer({ host, port, tls, pair, receive, catalogue, instances, local, events, peerEvents, warn })
+      const bound = await server.listen()
+      pair.start()
+      return bound
+    },
+    stop: async () => {
+      await Promise.all([pair.stop(), server?.close()])
+      link.close()
+      for (const opened of peerLogs.values()) await (await opened).close()
+    },
+  }
+}
+
+function isStrict({ policy, strictSources, degradedSources }: PeerConfig, source: string): boolean {
+  return policy === 'strict' ? !degradedSources.includes(source) : strictSources.includes(source)
+}
+
+function eventOf({ notice, detail }: PairNotice, site: string): KnownEvent {
+  const base = { actor: SYSTEM, subject: { site } }
+  switch (notice) {
+    case 'paired':
+      return { ...base, kind: 'site.paired', data: {} }
+    case 'lost':
+      return { ...base, kind: 'site.lost', data: { reason: detail } }
+    case 'back':
+      return { ...base, kind: 'site.back', data: {} }
+    case 'in-sync':
+      return { ...base, kind: 'site.in-sync', data: { compared: Number(detail) } }
+    case 'fenced':
+      return { ...base, kind: 'site.fenced', data: { reason: detail } }
+  }
+}
+
+const clock: Clock = {
+  now: () => performance.now(),
+  sleep: async (ms, signal) => {
+    await wait(ms, undefined, { signal, ref: false }).catch(() => undefined)
+  },
+}
