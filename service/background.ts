@@ -68,7 +68,7 @@ export function openBackground({ archive, config, describer, lastArrival, log }:
     info: (message, details) => log.info(details, message),
     warn,
   })
-  const copies = new Copies({ catalogue, stores, packs, placement, events, warn })
+  const copies = new Copies({ catalogue, stores, packs, placement, events, leftovers: catalogue.tiers, warn })
   const drainer = new Drainer({ catalogue, stores, copies, events, tiers, warn })
   const scrubber = new Scrubber({
     catalogue,

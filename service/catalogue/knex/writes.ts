@@ -19,6 +19,7 @@ const REBUILT = [
   'patients',
   'sources',
   'segments',
+  'leftovers',
   'pack_copies',
   'packs',
 ]
