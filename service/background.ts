@@ -116,7 +116,8 @@ export function openBackground({
     info: (message, details) => log.info(details, message),
     warn,
   })
-  const copies = new Copies({ catalogue, stores, packs, placement, events, facts, warn })
+  const leftovers = catalogue.tiers
+  const copies = new Copies({ catalogue, stores, packs, placement, events, facts, leftovers, warn })
   const reports = join(config.dataDir, 'reports')
   const drainer = new Drainer({ catalogue, stores, copies, events, tiers, reports, warn })
   const scrubber = new Scrubber({

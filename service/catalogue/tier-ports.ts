@@ -65,8 +65,18 @@ export interface CatalogueTiers {
   clear(alarm: Pick<Alarm, 'subject' | 'alarm'>): Promise<void>
   /** The newest first. */
   pins(): Promise<Pin[]>
+  /** Copies that nobody reads any more, and whose bytes may still be in the store. */
+  leftovers(limit: number): Promise<Leftover[]>
+  noteLeftover(leftover: Leftover): Promise<void>
+  forgetLeftover(leftover: Leftover): Promise<void>
   note(name: string): Promise<string | undefined>
   setNote(name: string, value: string): Promise<void>
+}
+
+/** `pack`: the catalogue's number. */
+export interface Leftover {
+  pack: number
+  store: string
 }
 
 export interface LookedAt extends PackFacts {

@@ -3,6 +3,7 @@ import { bodyOf } from '../../storage-adapters/contract/body.ts'
 import { isStorageError } from '../../storage-adapters/contract/errors.ts'
 import type { Source } from '../../storage-adapters/contract/source.ts'
 import type { CataloguePacks, Pack } from '../catalogue/ports.ts'
+import type { CatalogueTiers } from '../catalogue/tier-ports.ts'
 import { ArchiveError } from '../errors.ts'
 import { SYSTEM } from '../events/event.ts'
 import type { RecordEvents } from '../events/ports.ts'
@@ -20,6 +21,8 @@ export interface CopiesOptions {
   placement: Placement
   events: RecordEvents
   facts: KeepingFacts
+  /** Where it is noted what is about to be removed. Default nowhere. */
+  leftovers?: Pick<CatalogueTiers, 'noteLeftover' | 'forgetLeftover'>
   warn(message: string, details: object): void
 }
 
@@ -134,7 +137,7 @@ export class Copies {
   }
 
   async #free(pack: Pack, from: string, copiesMin: number, reason: string): Promise<void> {
-    const { stores, events, facts } = this.#options
+    const { stores, events, facts, leftovers } = this.#options
     await this.#assertUnlocked(pack, from)
     const copies: { place: string; key: string; sha256: string; verifiedAtMs: number }[] = []
     for (const { store } of pack.copies) {
@@ -159,6 +162,8 @@ export class Copies {
     if (!answer.allowed) {
       throw new ArchiveError('forbidden', `${key} stays in ${from}: ${answer.codes.join(', ')} (${copiesMin} wanted)`)
     }
+    const leftover = { pack: pack.id, store: from }
+    await leftovers?.noteLeftover(leftover)
     await this.disown(pack, from)
     await events.append({
       kind: 'pack.freed',
@@ -172,6 +177,7 @@ export class Copies {
       .catch((error) => {
         if (!isStorageError(error, 'not_found')) throw error
       })
+    await leftovers?.forgetLeftover(leftover)
   }
 
   /** A copy whose store would refuse must stay known: what was let go of and is still there would be nobody's. */

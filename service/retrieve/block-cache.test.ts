@@ -118,9 +118,9 @@ describe('the cache of slow packs', () => {
   test('forgets a pack that is to be gone', async () => {
     const folder = tempDir('blocks')
     const cache = await open(folder)
-    const [a, b] = [packOf('e', 2 * BLOCK_BYTES), packOf('f', BLOCK_BYTES)]
+    const [a, b] = [packOf('packs/e/one.tar', 2 * BLOCK_BYTES), packOf('packs/f/one.tar', BLOCK_BYTES)]
     for (const pack of [a, b]) await read(cache, pack, 0, pack.sizeBytes)
-    await cache.drop('e')
+    await cache.drop('packs/e')
     assert.equal(readdirSync(folder).length, 1)
     assert.equal(cache.bytes, BLOCK_BYTES + 32)
   })

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { mkdir, opendir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 
 export const BLOCK_BYTES = 1024 * 1024
 const DIGEST_BYTES = 32
@@ -91,9 +91,10 @@ export class BlockCache {
     }
   }
 
-  /** None of a pack that is to be gone is kept. */
-  async drop(key: string): Promise<void> {
-    for (const name of [...this.#files.keys()]) if (name.startsWith(`${folderOf(key)}-`)) await this.#remove(name)
+  /** None of the packs in this folder of keys is kept: what is destroyed must be gone here too. */
+  async drop(folder: string): Promise<void> {
+    const prefix = `${short(folder)}-`
+    for (const name of [...this.#files.keys()]) if (name.startsWith(prefix)) await this.#remove(name)
   }
 
   async #get(key: string, block: number): Promise<Buffer | undefined> {
@@ -147,7 +148,7 @@ export class BlockCache {
     const { folder, bytesMax } = this.#options
     const found: { name: string; sizeBytes: number; at: number }[] = []
     for await (const { name } of await opendir(folder)) {
-      if (!/^[0-9a-f]{40}-\d+$/.test(name)) {
+      if (!/^[0-9a-f]{40}-[0-9a-f]{40}-\d+$/.test(name)) {
         if (name.endsWith('.draft')) await rm(join(folder, name), { force: true })
         continue
       }
@@ -162,8 +163,8 @@ export class BlockCache {
   }
 }
 
-const folderOf = (key: string): string => createHash('sha256').update(key).digest('hex').slice(0, 40)
-const nameOf = (key: string, block: number): string => `${folderOf(key)}-${block}`
+const short = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 40)
+const nameOf = (key: string, block: number): string => `${short(dirname(key))}-${short(key)}-${block}`
 /** Of the name too: a file that took another one's place is no less wrong. */
 const digestOf = (name: string, bytes: Buffer): Buffer => createHash('sha256').update(name).update(bytes).digest()
 

@@ -1,6 +1,7 @@
 import { isStorageError } from '../../storage-adapters/contract/errors.ts'
 import type { CataloguePacks, Pack, PackLocation } from '../catalogue/ports.ts'
 import { ArchiveError } from '../errors.ts'
+import { packPrefix } from '../packing/keys.ts'
 import { type Store, type Stores, TIERS } from '../stores/ports.ts'
 import type { BlockCache } from './block-cache.ts'
 import { Recalls } from './recalls.ts'
@@ -31,6 +32,11 @@ export class PackReader {
   /** A pack is where it was, but its copies have changed. */
   forget(pack: number): void {
     this.#kept.delete(pack)
+  }
+
+  /** Nothing of a study that was destroyed stays in the cache. */
+  async forgetStudy(studyUid: string): Promise<void> {
+    await this.#options.cache?.drop(packPrefix(studyUid).slice(0, -1))
   }
 
   /**

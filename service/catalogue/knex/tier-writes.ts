@@ -8,6 +8,8 @@ export type TierChange =
   | { kind: 'look_again_study'; studyUid: string }
   | { kind: 'used'; packs: readonly number[]; day: string }
   | { kind: 'days'; days: readonly StoreDay[]; forgetBefore: string }
+  | { kind: 'leave'; pack: number; store: string }
+  | { kind: 'left'; pack: number; store: string }
   | { kind: 'raise'; alarm: Alarm }
   | { kind: 'clear'; subject: string; alarm: string }
 
@@ -48,6 +50,12 @@ async function apply(trx: Knex.Transaction, change: TierChange): Promise<void> {
           .merge()
       }
       await trx('store_days').where('day', '<', change.forgetBefore).del()
+      return
+    case 'leave':
+      await trx('leftovers').insert({ pack: change.pack, store: change.store }).onConflict(['pack', 'store']).ignore()
+      return
+    case 'left':
+      await trx('leftovers').where({ pack: change.pack, store: change.store }).del()
       return
     case 'raise':
       await trx('alarms').insert(change.alarm).onConflict(['subject', 'alarm']).merge(['detail'])

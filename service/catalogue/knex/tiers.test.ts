@@ -126,6 +126,19 @@ for (const database of databases) {
       assert.deepEqual(await tiers.alarms(), [])
     })
 
+    test('what may have been left behind is known until it is gone, and forgotten with the catalogue', async () => {
+      const catalogue = await open()
+      const { tiers } = catalogue
+      const left = { pack: 1, store: 'a' }
+      for (let n = 0; n < 2; n++) await tiers.noteLeftover(left)
+      await tiers.noteLeftover({ pack: 2, store: 'a' })
+      assert.deepEqual(await tiers.leftovers(1), [left])
+      await tiers.forgetLeftover(left)
+      assert.deepEqual(await tiers.leftovers(10), [{ pack: 2, store: 'a' }])
+      await catalogue.clear()
+      assert.deepEqual(await tiers.leftovers(10), [])
+    })
+
     test('a pin holds until it is released, whichever event comes first', async () => {
       const catalogue = await open()
       const { studyUid } = packOf(1)

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex'
 import type { StoreHolding } from '../ports.ts'
-import type { Alarm, CatalogueTiers, LookedAt, Pin, StoreDay } from '../tier-ports.ts'
+import type { Alarm, CatalogueTiers, Leftover, LookedAt, Pin, StoreDay } from '../tier-ports.ts'
 import { type PackRow, withCopies } from './packs.ts'
 import type { TierChange } from './tier-writes.ts'
 
@@ -120,6 +120,18 @@ export class KnexTiers implements CatalogueTiers {
   async pins(): Promise<Pin[]> {
     const rows = await activePins(this.#read).orderBy('at', 'desc')
     return rows.map(({ id, study_uid, reason, by, at }) => ({ id, studyUid: study_uid, reason, by, at }))
+  }
+
+  leftovers(limit: number): Promise<Leftover[]> {
+    return this.#read('leftovers').orderBy(['pack', 'store']).limit(limit).select('pack', 'store')
+  }
+
+  noteLeftover(leftover: Leftover): Promise<void> {
+    return this.#writer.tiers({ kind: 'leave', ...leftover })
+  }
+
+  forgetLeftover(leftover: Leftover): Promise<void> {
+    return this.#writer.tiers({ kind: 'left', ...leftover })
   }
 
   async note(name: string): Promise<string | undefined> {

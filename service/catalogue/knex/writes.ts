@@ -30,6 +30,7 @@ const REBUILT = [
   'patients',
   'sources',
   'segments',
+  'leftovers',
   'pack_copies',
   'packs',
 ]

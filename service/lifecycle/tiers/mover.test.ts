@@ -106,6 +106,28 @@ describe('moving packs between tiers', () => {
         [['slow', STUDIES]],
       )
       await assertReadable(site)
+      assert.deepEqual(await stores.keys('fast'), [], 'and nothing is left that nobody knows of')
+      assert.deepEqual(await site.archive.catalogue.tiers.leftovers(10), [])
+    })
+  })
+
+  test('what a store did not remove is removed later', async () => {
+    const stores = new BadStores()
+    const dataDir = tempDir('mover')
+    const settings = { stores: [FAST, SLOW], moves: AT_ONCE, build: stores.build }
+    await withSite(dataDir, settings, async (site) => {
+      await seal(site)
+      stores.faults('fast').inject('error_before', { operation: 'remove', code: 'permission_denied', times: 1000 })
+      await site.tiering.mover.run()
+      assert.equal((await stores.keys('fast')).length, STUDIES)
+      assert.equal((await site.archive.catalogue.tiers.leftovers(10)).length, STUDIES)
+      stores.faults('fast').heal()
+    })
+    await withSite(dataDir, settings, async (site) => {
+      await site.tiering.mover.run()
+      assert.deepEqual(await stores.keys('fast'), [])
+      assert.deepEqual(await site.archive.catalogue.tiers.leftovers(10), [])
+      await assertReadable(site)
     })
   })
 

@@ -21,6 +21,7 @@ const PLANNED_MAX = 100_000
 const NAMED_MAX = 100
 /** When a tier takes nothing, all packs that wait for it need not be told one by one. */
 const FULL_PAUSE_MS = 5 * 60_000
+const LEFTOVERS_AT_ONCE = 1000
 const RULES = 'moves.rules'
 
 export interface MoverOptions {
@@ -152,6 +153,7 @@ export class Mover {
     const before = this.#report
     this.#report = report
     try {
+      await this.#sweep()
       await this.#noticeRules()
       if (now() >= this.#fullUntil) await this.#moveDue(report)
     } catch (error) {
@@ -163,6 +165,23 @@ export class Mover {
     report.endedAt = new Date(now()).toISOString()
     // A run that found nothing to look at says less than the one before.
     if (report.looked === 0 && report.state === 'done' && before && report.reasons.length === 0) this.#report = before
+  }
+
+  /** Removes what a crash, or a store that did not answer, has left of copies that were freed. */
+  async #sweep(): Promise<void> {
+    const { catalogue, packs, tiers, copies, warn } = this.#options
+    for (const leftover of await catalogue.leftovers(LEFTOVERS_AT_ONCE)) {
+      if (this.#stopped) return
+      const store = tiers.stores.get(leftover.store)
+      if (!store || store.trouble !== undefined) continue
+      const pack = await packs.pack(leftover.pack)
+      if (!pack || pack.copies.some((copy) => copy.store === store.id)) await catalogue.forgetLeftover(leftover)
+      else {
+        await copies.free(pack, store.id, tiers.copiesOf(pack), 'left behind').catch((error: Error) => {
+          warn('what was left behind could not be removed', { store: store.id, key: pack.key, reason: error.message })
+        })
+      }
+    }
   }
 
   /** Packs whose day has come, page by page by an index. */

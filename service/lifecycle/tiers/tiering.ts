@@ -12,6 +12,7 @@ import { Mover } from './mover.ts'
 import { Pins } from './pins.ts'
 import { type TierSettings, Tiers } from './tiers.ts'
 import { Uses } from './uses.ts'
+import { DEFAULT_VOLUME } from './volumes.ts'
 import { CapacityWatch } from './watch.ts'
 
 export interface TieringConfig {
@@ -63,6 +64,9 @@ export class Tiering {
     const { volumes, moves } = config
     this.#options = options
     this.#moves = moves.enabled
+    const known = new Set([DEFAULT_VOLUME, ...volumes.map(({ id }) => id)])
+    const unknown = moves.rules.flatMap((rule) => rule.volumes ?? []).filter((id) => !known.has(id))
+    if (unknown.length > 0) warn('a move rule names volumes that are not configured', { volumes: unknown })
     const both = { catalogue: catalogue.tiers, packs: catalogue }
     this.watch = new CapacityWatch({ ...both, tiers, events, volumes, warn })
     this.mover = new Mover({ ...both, tiers, copies, events, config: moves, warn })

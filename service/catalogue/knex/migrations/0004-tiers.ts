@@ -31,6 +31,11 @@ export async function up(knex: Knex): Promise<void> {
     table.string('since', 32).notNullable()
     table.primary(['subject', 'alarm'])
   })
+  await knex.schema.createTable('leftovers', (table) => {
+    table.bigInteger('pack').notNullable()
+    table.string('store', 64).notNullable()
+    table.primary(['pack', 'store'])
+  })
   await knex.schema.createTable('pins', (table) => {
     table.string('id', 64).primary()
     // Empty while only its release is known: two sites' events come in any order.
@@ -52,7 +57,7 @@ export async function down(knex: Knex): Promise<void> {
     await knex.raw(isPostgres(knex) ? `DROP TRIGGER ${name} ON ${table}` : `DROP TRIGGER ${name}`)
     if (isPostgres(knex)) await knex.raw(`DROP FUNCTION ${name}_tally()`)
   }
-  for (const table of ['pins', 'alarms', 'store_days', 'tallies']) await knex.schema.dropTable(table)
+  for (const table of ['leftovers', 'pins', 'alarms', 'store_days', 'tallies']) await knex.schema.dropTable(table)
   await knex.raw('DROP INDEX packs_next_look')
   await knex.schema.alterTable('packs', (table) => table.dropColumns('volume', 'next_look', 'last_used'))
 }
