@@ -147,10 +147,8 @@ export class Retention {
     const name = `${policy.id} ${policy.version}`
     const plan = new PolicyPlan(this.policies.of(VOLUME), policy)
     yield { done: false, policy: name, summary: plan.summary }
-    for await (const { studyUid } of this.catalogue.report()) {
-      const evaluation = await this.evaluator.evaluate(studyUid)
-      if (!evaluation) continue
-      const { facts, previous } = evaluation.decision.inputs
+    for await (const { decision } of this.evaluator.all()) {
+      const { facts, previous } = decision.inputs
       plan.add({ facts, previous })
       if (plan.summary.studies % PROGRESS_STUDIES === 0) yield { done: false, policy: name, summary: plan.summary }
     }
