@@ -201,11 +201,11 @@ export class Evaluator {
 /** Decisions that share a write to the event log and to the catalogue. */
 class Batch {
   readonly report: RunReport
-  readonly #options: Pick<EvaluatorOptions, 'recorder' | 'catalogue'>
+  readonly #options: Pick<EvaluatorOptions, 'recorder' | 'catalogue' | 'policies'>
   #events: KnownEvent[] = []
   #evaluated: Evaluated[] = []
 
-  constructor(options: Pick<EvaluatorOptions, 'recorder' | 'catalogue'>, report: RunReport) {
+  constructor(options: Pick<EvaluatorOptions, 'recorder' | 'catalogue' | 'policies'>, report: RunReport) {
     this.#options = options
     this.report = report
   }
@@ -223,7 +223,9 @@ class Batch {
     const [events, evaluated] = [this.#events, this.#evaluated]
     this.#events = []
     this.#evaluated = []
-    if (events.length > 0) await this.#options.recorder.record(...events)
+    const { recorder, policies } = this.#options
+    await policies.announce(recorder)
+    if (events.length > 0) await recorder.record(...events)
     if (evaluated.length > 0) await this.#options.catalogue.markEvaluated(evaluated)
     this.report.decided += events.length
     this.report.studies += evaluated.length

@@ -84,7 +84,7 @@ export class Retention {
     })
     this.#destroyer = destroyer
     this.dispositions = new Dispositions({
-      ...{ catalogue, recorder, standings, destroyer, sites, guard },
+      ...{ catalogue, recorder, policies, standings, destroyer, sites, guard },
       clearLanding: (studyUid) => clearLanding.clear(studyUid),
     })
   }
@@ -130,8 +130,7 @@ export class Retention {
 
   /** Records policies that came into force with this configuration. */
   async announce(): Promise<void> {
-    const events = await this.policies.announcements()
-    if (events.length > 0) await this.#recorder.record(...events)
+    await this.policies.announce(this.#recorder)
   }
 
   explain(studyUid: string, language: Language): Promise<Explanation> {
