@@ -21,15 +21,6 @@ export interface RetentionStudy {
   sources: string[]
 }
 
-/** Of a patient's study, what counts for the others. */
-export interface PatientStudy {
-  studyUid: string
-  studyDate?: string | undefined
-  lastReceived: string
-  /** As they were evaluated last; undefined where that has not been done yet. */
-  classes?: string[] | undefined
-}
-
 export interface StoredDecision {
   studyUid: string
   retainUntil: string
@@ -38,6 +29,19 @@ export interface StoredDecision {
   /** See `DecisionRecord.inputs`. */
   inputs: Readonly<Record<string, unknown>>
   at: string
+}
+
+/** A study with everything that is decided from. */
+export interface LoadedStudy {
+  study: RetentionStudy
+  overrides: ClassOverride[]
+  notes: RetentionEvent[]
+  decision: StoredDecision | undefined
+}
+
+export interface LoadedPatient {
+  patient: string
+  studies: LoadedStudy[]
 }
 
 export interface Evaluated {
@@ -94,12 +98,15 @@ export interface Page {
 
 /** What retention needs of the catalogue. Whatever is bounded by a study or a page comes as a list. */
 export interface CatalogueRetention {
-  study(studyUid: string): Promise<RetentionStudy | undefined>
-  studiesOf(patient: string): AsyncIterable<PatientStudy>
+  /** All studies of these patients; those that nobody knows are left out. */
+  load(patients: readonly string[]): Promise<LoadedPatient[]>
+  /** Behind `after`, in the order in which the catalogue came to know them. */
+  patients(options: { after: number; limit: number }): Promise<{ id: number; patient: string }[]>
+  /** Of a study; undefined where it is not known. */
+  patientOf(studyUid: string): Promise<string | undefined>
   /** The patient's name in the catalogue, by Patient ID and issuer; undefined when no study of theirs is known. */
   patient(patientId: string, issuer: string): Promise<string | undefined>
   overrides(studyUid: string): Promise<ClassOverride[]>
-  notes(studyUid: string, patient: string): Promise<RetentionEvent[]>
   /** By digest: every policy that was ever in force. */
   policies(): Promise<ReadonlyMap<string, unknown>>
 

@@ -32,6 +32,8 @@ export interface ClockOptions {
 }
 
 const EVERY_MS = 60_000
+/** What is on disk may be that much behind; then it is that which counts. */
+const NEAR_MS = 1000
 
 /**
  * The site's compliance clock on disk. It is on disk before anything is decided by it, so that a restart never shows an
@@ -42,6 +44,8 @@ export class ComplianceClock {
   readonly #time: TimeSource
   readonly #runId = randomUUID()
   #state: ClockState
+  /** As it is on disk. */
+  #written: ClockState | undefined
   #timer: NodeJS.Timeout | undefined
   #writing: Promise<void> = Promise.resolve()
 
@@ -73,8 +77,8 @@ export class ComplianceClock {
 
   async close(): Promise<void> {
     clearInterval(this.#timer)
-    await this.#writing.catch(() => undefined)
-    await this.observe().catch(() => undefined)
+    this.#state = observe(this.#state, this.#seen())
+    await this.#write().catch(() => undefined)
   }
 
   get clockId(): string {
@@ -89,7 +93,10 @@ export class ComplianceClock {
   /** What it shows, written down before anybody acts on it. `peer`: what another site's clock shows now. */
   async observe(peer?: Observation['peer']): Promise<SiteClock> {
     this.#state = observe(this.#state, this.#seen(peer))
-    await this.#write()
+    const { complianceMs, systemBehind } = this.#state
+    const written = this.#written
+    const isNear = written && !peer && complianceMs - written.complianceMs < NEAR_MS
+    if (!isNear || systemBehind !== written.systemBehind) await this.#write()
     return this.#shown()
   }
 
@@ -102,7 +109,7 @@ export class ComplianceClock {
   }
 
   #shown(): SiteClock {
-    const { complianceMs, systemBehind } = this.#state
+    const { complianceMs, systemBehind } = this.#written ?? this.#state
     return { site: this.#options.site, complianceMs: Math.floor(complianceMs), systemBehind }
   }
 
@@ -113,7 +120,12 @@ export class ComplianceClock {
 
   #write(): Promise<void> {
     const state = this.#state
-    const written = this.#writing.catch(() => undefined).then(() => writeDurably(this.#options.path, state))
+    const written = this.#writing
+      .catch(() => undefined)
+      .then(() => writeDurably(this.#options.path, state))
+      .then(() => {
+        this.#written = state
+      })
     this.#writing = written
     return written
   }

@@ -11,6 +11,7 @@ import type { Destroyer } from './destroy.ts'
 import { type FoldedDisposition, foldDisposition } from './fold.ts'
 import type { StudyGuard } from './guard.ts'
 import { actorOf, type Officer, personOf, refusing } from './officer.ts'
+import type { Policies } from './policies.ts'
 import type { Sites } from './ports.ts'
 import { notFound, type Recorder } from './record.ts'
 import type { Standings } from './standings.ts'
@@ -18,6 +19,7 @@ import type { Standings } from './standings.ts'
 export interface DispositionsOptions {
   catalogue: CatalogueRetention
   recorder: Recorder
+  policies: Policies
   standings: Standings
   destroyer: Destroyer
   sites: Sites
@@ -143,7 +145,7 @@ export class Dispositions {
 
   /** The recheck and the commit, with nothing decided in between. */
   async #commit(id: string, officer: Officer): Promise<void> {
-    const { catalogue, recorder, sites, standings } = this.#options
+    const { catalogue, policies, recorder, sites, standings } = this.#options
     const { disposition } = await this.show(id)
     const { studyUid } = disposition.subject
     const { standing, digests } = await standings.of(studyUid)
@@ -157,6 +159,8 @@ export class Dispositions {
       await recorder.record({ kind: 'disposition.aborted', actor: SYSTEM, subject, data: { proposal, reason, blocks } })
       return
     }
+    // The certificate's decision refers to it.
+    await policies.announce(recorder)
     await sites.agreeToDestroy(begun, proposal)
     const copies = await catalogue.copies(studyUid)
     const doomed = copies.map((copy): [string, string, number] => [copy.sopInstanceUid, copy.sha256, copy.sizeBytes])

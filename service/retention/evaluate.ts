@@ -5,11 +5,11 @@ import { civilDateAt } from '../../retention/dates/zone.ts'
 import { lastStudies, type StudyFacts } from '../../retention/facts.ts'
 import { type Decision, ENGINE, evaluate, FOREVER } from '../../retention/policy.ts'
 import { policyDigest, toRecord } from '../../retention/record.ts'
-import type { Policy, StudyClass } from '../../retention/rule.ts'
+import type { Policy } from '../../retention/rule.ts'
 import type {
   CatalogueRetention,
   Evaluated,
-  PatientStudy,
+  LoadedStudy,
   RetentionStudy,
   StoredDecision,
 } from '../catalogue/retention-ports.ts'
@@ -42,6 +42,7 @@ export interface RunReport {
 }
 
 const PAGE = 500
+const PATIENTS_AT_ONCE = 100
 const EVALUATED_AT_ONCE = 500
 
 /** Decides how long studies are kept, from what the catalogue knows of them, and records each decision that is a new one. */
@@ -62,25 +63,37 @@ export class Evaluator {
   /** Undefined where the catalogue knows no such study. Records nothing. */
   async evaluate(studyUid: string): Promise<Evaluation | undefined> {
     const { catalogue } = this.#options
-    const study = await catalogue.study(studyUid)
-    if (!study) return undefined
-    const classification = await this.#classify(study)
-    const others: PatientStudy[] = []
-    for await (const other of catalogue.studiesOf(study.patient)) others.push(other)
-    return this.#decide(study, classification, this.#lastOf(others, study, classification))
+    const patient = await catalogue.patientOf(studyUid)
+    if (patient === undefined) return undefined
+    const [loaded] = await catalogue.load([patient])
+    const study = loaded?.studies.find((one) => one.study.studyUid === studyUid)
+    return study && this.#decide(study, this.#lastOf(loaded?.studies ?? []))
   }
 
   /** Decides about a study, and about its patient's others, which it may make last longer. */
   async study(studyUid: string, trigger: string): Promise<void> {
-    const study = await this.#options.catalogue.study(studyUid)
-    if (study) await this.patient(study.patient, trigger, new Set([studyUid]))
+    const patient = await this.#options.catalogue.patientOf(studyUid)
+    if (patient !== undefined) await this.patient(patient, trigger)
   }
 
-  /** Decides about all of a patient's studies; `anew` are those whose instances have changed. */
-  async patient(patient: string, trigger: string, anew?: ReadonlySet<string>): Promise<void> {
+  /** Decides about all of a patient's studies. */
+  async patient(patient: string, trigger: string): Promise<void> {
     const batch = this.#batch({ studies: 0, decided: 0, failed: 0 })
-    await this.#patient(patient, trigger, batch, anew)
+    await this.#patients([patient], trigger, batch)
     await batch.flush()
+  }
+
+  /** Every study with what it is decided from, patient by patient, for a dry run. Records nothing. */
+  async *all(): AsyncGenerator<Evaluation> {
+    for (let after = 0; ; ) {
+      const page = await this.#options.catalogue.patients({ after, limit: PATIENTS_AT_ONCE })
+      for (const { studies } of await this.#options.catalogue.load(page.map(({ patient }) => patient))) {
+        const last = this.#lastOf(studies)
+        for (const one of studies) yield this.#decide(one, last)
+      }
+      if (page.length < PATIENTS_AT_ONCE) return
+      after = page.at(-1)?.id ?? after
+    }
   }
 
   /** All that has changed since the last run, one patient after the other. */
@@ -104,11 +117,11 @@ export class Evaluator {
     let seen = new Set<string>()
     for (let after = 0; !this.#stopping.signal.aborted; ) {
       const page = await catalogue.stale(digest, { after, limit: PAGE })
-      for (const patient of new Set(page.map((row) => row.patient))) {
-        if (seen.has(patient) || this.#stopping.signal.aborted) continue
-        seen.add(patient)
-        await this.#patient(patient, 'run', batch)
+      const patients = [...new Set(page.map((row) => row.patient))].filter((patient) => !seen.has(patient))
+      for (let at = 0; at < patients.length && !this.#stopping.signal.aborted; at += PATIENTS_AT_ONCE) {
+        await this.#patients(patients.slice(at, at + PATIENTS_AT_ONCE), 'run', batch)
       }
+      for (const patient of patients) seen.add(patient)
       after = page.at(-1)?.id ?? after
       if (page.length < PAGE) break
       await batch.flush()
@@ -121,39 +134,24 @@ export class Evaluator {
     return report
   }
 
-  /**
-   * Each study that changed is looked at whole; of the others only what was found last time counts, unless nothing was.
-   * A patient with very many studies (a phantom) is gone through without holding more of them than a line each.
-   */
-  async #patient(patient: string, trigger: string, batch: Batch, anew?: ReadonlySet<string>): Promise<void> {
+  /** Of a patient with very many studies (a phantom) all are in memory at once: some kilobytes each. */
+  async #patients(patients: readonly string[], trigger: string, batch: Batch): Promise<void> {
     const { catalogue, policies, warn } = this.#options
-    const studies: PatientStudy[] = []
-    for await (const study of catalogue.studiesOf(patient)) studies.push(study)
-    const looked = new Map<string, { study: RetentionStudy; classification: Classification }>()
-    for (const one of studies) {
-      if (one.classes !== undefined && !anew?.has(one.studyUid)) continue
-      const study = await catalogue.study(one.studyUid)
-      if (!study) continue
-      const classification = await this.#classify(study)
-      looked.set(one.studyUid, { study, classification })
-      one.classes = [...classification.classes]
-    }
-    const last = lastStudies(studies.map((one) => this.#asLast(one)))
     const digest = policyDigest(policies.of(VOLUME))
-    for (const { studyUid } of studies) {
-      try {
-        const study = looked.get(studyUid)?.study ?? (await catalogue.study(studyUid))
-        if (!study) continue
-        const classification = looked.get(studyUid)?.classification ?? (await this.#classify(study))
-        const { decision, stored } = await this.#decide(study, classification, last)
-        const { version } = study
-        const event = differs(decision, stored) ? decidedEvent(decision, trigger) : undefined
-        batch.add({ studyUid, version, policyDigest: digest, classes: classification.classes }, event)
-      } catch (error) {
-        batch.report.failed += 1
-        warn('a study could not be evaluated; it is kept', { reason: (error as Error).message })
+    for (const { studies } of await catalogue.load(patients)) {
+      const last = this.#lastOf(studies)
+      for (const loaded of studies) {
+        const { studyUid, version } = loaded.study
+        try {
+          const { decision, classification } = this.#decide(loaded, last)
+          const event = differs(decision, loaded.decision) ? decidedEvent(decision, trigger) : undefined
+          batch.add({ studyUid, version, policyDigest: digest, classes: classification.classes }, event)
+        } catch (error) {
+          batch.report.failed += 1
+          warn('a study could not be evaluated; it is kept', { reason: (error as Error).message })
+        }
+        if (batch.isFull) await batch.flush()
       }
-      if (batch.isFull) await batch.flush()
     }
   }
 
@@ -161,18 +159,18 @@ export class Evaluator {
     return new Batch(this.#options, report)
   }
 
-  async #classify(study: RetentionStudy): Promise<Classification> {
-    const overrides = await this.#options.catalogue.overrides(study.studyUid)
+  #classify({ study, overrides }: LoadedStudy): Classification {
     return classify(study, this.#options.policies.classRules, overrides)
   }
 
-  #asLast({ studyDate, lastReceived, classes = [] }: PatientStudy) {
-    return { studyDate, receivedOn: this.#dayOf(lastReceived), classes: classes as StudyClass[] }
-  }
-
-  #lastOf(others: readonly PatientStudy[], study: RetentionStudy, { classes }: Classification): StudyFacts['last'] {
-    const now = { ...study, classes: [...classes] }
-    return lastStudies(others.map((one) => this.#asLast(one.studyUid === study.studyUid ? now : one)))
+  #lastOf(studies: readonly LoadedStudy[]): StudyFacts['last'] {
+    return lastStudies(
+      studies.map((loaded) => ({
+        studyDate: loaded.study.studyDate,
+        receivedOn: this.#dayOf(loaded.study.lastReceived),
+        classes: this.#classify(loaded).classes,
+      })),
+    )
   }
 
   #dayOf(at: string): string {
@@ -183,9 +181,10 @@ export class Evaluator {
     return this.#options.policies.of(VOLUME)
   }
 
-  async #decide(study: RetentionStudy, classification: Classification, last: StudyFacts['last']): Promise<Evaluation> {
-    const { catalogue } = this.#options
-    const { studyUid, studyDate, birthDate, patient, lastReceived } = study
+  #decide(loaded: LoadedStudy, last: StudyFacts['last']): Evaluation {
+    const { study, notes, decision: stored } = loaded
+    const classification = this.#classify(loaded)
+    const { studyUid, studyDate, birthDate, lastReceived } = study
     const facts: StudyFacts = {
       studyUid,
       classes: classification.classes,
@@ -193,9 +192,8 @@ export class Evaluator {
       ...(birthDate === undefined ? {} : { birthDate }),
       receivedOn: this.#dayOf(lastReceived),
       ...(last ? { last: bare(last) } : {}),
-      events: await catalogue.notes(studyUid, patient),
+      events: notes,
     }
-    const stored = await catalogue.decision(studyUid)
     return { study, classification, decision: evaluate(this.#policy, facts, stored?.retainUntil), stored }
   }
 }
@@ -203,11 +201,11 @@ export class Evaluator {
 /** Decisions that share a write to the event log and to the catalogue. */
 class Batch {
   readonly report: RunReport
-  readonly #options: Pick<EvaluatorOptions, 'recorder' | 'catalogue'>
+  readonly #options: Pick<EvaluatorOptions, 'recorder' | 'catalogue' | 'policies'>
   #events: KnownEvent[] = []
   #evaluated: Evaluated[] = []
 
-  constructor(options: Pick<EvaluatorOptions, 'recorder' | 'catalogue'>, report: RunReport) {
+  constructor(options: Pick<EvaluatorOptions, 'recorder' | 'catalogue' | 'policies'>, report: RunReport) {
     this.#options = options
     this.report = report
   }
@@ -225,7 +223,9 @@ class Batch {
     const [events, evaluated] = [this.#events, this.#evaluated]
     this.#events = []
     this.#evaluated = []
-    if (events.length > 0) await this.#options.recorder.record(...events)
+    const { recorder, policies } = this.#options
+    await policies.announce(recorder)
+    if (events.length > 0) await recorder.record(...events)
     if (evaluated.length > 0) await this.#options.catalogue.markEvaluated(evaluated)
     this.report.decided += events.length
     this.report.studies += evaluated.length

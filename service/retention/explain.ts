@@ -14,16 +14,36 @@ export interface Explanation extends StudyStanding {
   text: string[]
 }
 
+const BLOCKS: Readonly<Record<Language, Readonly<Record<Block, string>>>> = {
+  en: {
+    in_retention: 'its time is not over',
+    suspended: 'a claim is open',
+    on_hold: 'somebody holds it',
+    peer_away: "a site's clock is not known",
+    clock_back: 'a system clock is behind the compliance clock',
+  },
+  de: {
+    in_retention: 'ihre Frist ist nicht abgelaufen',
+    suspended: 'ein Anspruch ist offen',
+    on_hold: 'jemand sperrt sie',
+    peer_away: 'die Uhr eines Standorts ist nicht bekannt',
+    clock_back: 'eine Systemuhr geht der Fristenuhr nach',
+  },
+}
+
+const say = (language: Language, blocks: readonly Block[]): string =>
+  blocks.map((block) => `${BLOCKS[language][block]} (${block})`).join('; ')
+
 const WORDS = {
   en: {
-    blocked: (blocks: readonly string[]) => `It can't be destroyed now: ${blocks.join(', ')}.`,
+    blocked: (blocks: readonly Block[]) => `It can't be destroyed now: ${say('en', blocks)}.`,
     free: 'Its time is over and nobody holds it: it may become a candidate for destruction.',
     recorded: (at: string) => `Recorded in the event log at ${at}.`,
     unrecorded: 'This is not recorded yet: the next evaluation does that.',
     disposition: (id: string, state: string) => `Disposition ${id}: ${state}.`,
   },
   de: {
-    blocked: (blocks: readonly string[]) => `Sie darf jetzt nicht vernichtet werden: ${blocks.join(', ')}.`,
+    blocked: (blocks: readonly Block[]) => `Sie darf jetzt nicht vernichtet werden: ${say('de', blocks)}.`,
     free: 'Ihre Frist ist abgelaufen, und niemand sperrt sie: Sie kann zur Vernichtung vorgeschlagen werden.',
     recorded: (at: string) => `Festgehalten im Ereignisprotokoll am ${at}.`,
     unrecorded: 'Das ist noch nicht festgehalten; die nächste Auswertung tut es.',

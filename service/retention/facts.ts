@@ -42,7 +42,7 @@ export class Facts {
     const { catalogue, recorder, evaluator } = this.#options
     const person = personOf(officer)
     await recorder.inTurn(async () => {
-      if (!(await catalogue.study(studyUid))) throw notFound(`there is no study ${studyUid}`)
+      if ((await catalogue.patientOf(studyUid)) === undefined) throw notFound(`there is no study ${studyUid}`)
       const before = await catalogue.overrides(studyUid)
       const override = { id: randomUUID(), studyUid, classes, reason }
       const made = await refusing(() => overrideClass(override, before, person, new Date().toISOString()))
@@ -73,7 +73,8 @@ export class Facts {
     }
     const key = patient && ((await catalogue.patient(patient.patientId, patient.issuer ?? '')) ?? '')
     if (key === '') throw notFound(`there is no patient ${patient?.patientId}`)
-    if (studyUid !== undefined && !(await catalogue.study(studyUid))) throw notFound(`there is no study ${studyUid}`)
+    if (studyUid !== undefined && (await catalogue.patientOf(studyUid)) === undefined)
+      throw notFound(`there is no study ${studyUid}`)
     const id = randomUUID()
     const recordedOn = formatDate(civilDateAt(clock.nowMs(), policies.of(VOLUME).timeZone))
     await recorder.record({

@@ -123,7 +123,7 @@ export class Holds {
     if (given.length !== 1)
       throw new ArchiveError('invalid_request', 'a hold is on one of: a study, a patient, a query')
     if (studyUid !== undefined) {
-      if (await this.#options.catalogue.study(studyUid)) return { kind: 'study', studyUid }
+      if ((await this.#options.catalogue.patientOf(studyUid)) !== undefined) return { kind: 'study', studyUid }
       throw notFound(`there is no study ${studyUid}; a hold on a patient covers studies that come later`)
     }
     if (patient) {
@@ -154,8 +154,7 @@ export class Holds {
         if (target.kind === 'study' && target.studyUid === studyUid) late.push(studyUid)
         if (target.kind === 'query' && target.studyUids.includes(studyUid)) late.push(studyUid)
         if (target.kind === 'patient') {
-          const study = await this.#options.catalogue.study(studyUid)
-          if (study?.patient === target.patientKey) late.push(studyUid)
+          if ((await this.#options.catalogue.patientOf(studyUid)) === target.patientKey) late.push(studyUid)
         }
       }
       if (page.length < 100) return late

@@ -6,6 +6,7 @@ import { type RetentionConfig, toPolicy } from '../config/retention.ts'
 import type { JsonObject } from '../events/canonical.ts'
 import { SYSTEM } from '../events/event.ts'
 import type { KnownEvent } from '../events/kinds.ts'
+import type { Recorder } from './record.ts'
 
 /** Until volumes are made by thin provisioning there is one. */
 export const VOLUME = 'default'
@@ -16,6 +17,7 @@ export class Policies {
   readonly #catalogue: Pick<CatalogueRetention, 'policies'>
   readonly classRules: readonly ClassRule[]
   #known = new Map<string, Policy>()
+  #announced: Promise<void> | undefined
 
   constructor(config: RetentionConfig, catalogue: Pick<CatalogueRetention, 'policies'>) {
     this.#catalogue = catalogue
@@ -41,8 +43,22 @@ export class Policies {
     return this.#known
   }
 
+  /** Resolves when every policy in force is in the event log: no decision may refer to one that isn't. */
+  announce(recorder: Recorder): Promise<void> {
+    this.#announced ??= this.#announce(recorder).catch((error) => {
+      this.#announced = undefined
+      throw error
+    })
+    return this.#announced
+  }
+
+  async #announce(recorder: Recorder): Promise<void> {
+    const events = await this.#announcements()
+    if (events.length > 0) await recorder.record(...events)
+  }
+
   /** The events by which policies come into force that no event has told of yet. */
-  async announcements(): Promise<KnownEvent[]> {
+  async #announcements(): Promise<KnownEvent[]> {
     const told = await this.#catalogue.policies()
     return [...this.#byVolume].flatMap(([volume, policy]): KnownEvent[] => {
       const digest = policyDigest(policy)

@@ -140,6 +140,65 @@ describe('retention at a site', () => {
     })
   })
 
+  test("a query's hold is on what it found, and on nothing that comes later", async () => {
+    await withSite(tempDir('retention'), EXPIRING, async ({ send, retention, archive }) => {
+      const { isHeld } = archive.catalogue.retention
+      const held = (name: string) => isHeld.call(archive.catalogue.retention, [uidOf(name)])
+      for (const name of ['a', 'b']) await send(made(name, '20000115'))
+      await send(made('other', '20010115'))
+      const request = { caseReference: 'C', reason: 'R', holder: 'H' }
+      const query = [{ path: ['00080020'], value: '20000101-20001231' }]
+      const { holdId, studies } = await retention.holds.place({ ...request, query }, anna)
+      await send(made('late', '20000116'))
+      assert.equal(studies, 2)
+      assert.deepEqual(await Promise.all(['a', 'b', 'other', 'late'].map(held)), [true, true, false, false])
+      await assert.rejects(retention.holds.place({ ...request, studyUid: '9.9' }, anna), { code: 'not_found' })
+      await assert.rejects(retention.holds.place({ ...request, query: [] }, anna), { code: 'invalid_request' })
+      assert.equal((await retention.holds.list('active', { limit: 10 }))[0]?.holdId, holdId)
+    })
+  })
+
+  test('a class that an officer names takes the place of the rules; no date is ever shortened', async () => {
+    const dir = tempDir('retention')
+    const policy = (version: string, years: number) => ({
+      ...EXPIRING,
+      retention: {
+        volumes: {
+          default: {
+            version,
+            rules: [
+              { id: 'exam', class: 'examination', years, anchor: 'study-date' },
+              { id: 'therapy', class: 'treatment', years: years + 20, anchor: 'study-date' },
+            ],
+            houseMinimum: { years: 0, from: 'study-date' },
+          },
+        },
+      },
+    })
+    const study = uidOf('one')
+    const until = async ({ retention }: OpenedSite) => {
+      const { standing, evaluation } = await retention.explain(study, 'de')
+      assert.equal(evaluation.stored?.retainUntil, standing.decision.retainUntil, 'what is said is what is recorded')
+      return [standing.decision.retainUntil, standing.decision.rule]
+    }
+    await withSite(dir, policy('1', 10), async (site) => {
+      await site.send(made('one', '20000115'))
+      await site.retention.facts.classify(study, ['examination'], 'as the report says', anna)
+      assert.deepEqual(await until(site), ['2010-01-15', 'exam'])
+      await assert.rejects(site.retention.facts.classify(study, ['treatment'], 'R', adam), { code: 'forbidden' })
+      await site.retention.facts.classify(study, ['treatment'], 'it is a plan', bert)
+      assert.deepEqual(await until(site), ['2030-01-15', 'therapy'])
+      await site.retention.facts.classify(study, ['examination'], 'it is none', anna)
+      assert.deepEqual(await until(site), ['2030-01-15', 'previous'])
+    })
+    await withSite(dir, policy('2', 1), async (site) => {
+      await site.retention.evaluate()
+      assert.deepEqual(await until(site), ['2030-01-15', 'previous'])
+      const policies = await site.archive.catalogue.retention.policies()
+      assert.equal(policies.size, 2, 'both policies are kept')
+    })
+  })
+
   test('a crash at any step leaves the study whole, or is gone on with to the certificate', async (t) => {
     let fault = 0
     const outcomes: string[] = []

@@ -84,7 +84,7 @@ export class Retention {
     })
     this.#destroyer = destroyer
     this.dispositions = new Dispositions({
-      ...{ catalogue, recorder, standings, destroyer, sites, guard },
+      ...{ catalogue, recorder, policies, standings, destroyer, sites, guard },
       clearLanding: (studyUid) => clearLanding.clear(studyUid),
     })
   }
@@ -130,8 +130,7 @@ export class Retention {
 
   /** Records policies that came into force with this configuration. */
   async announce(): Promise<void> {
-    const events = await this.policies.announcements()
-    if (events.length > 0) await this.#recorder.record(...events)
+    await this.policies.announce(this.#recorder)
   }
 
   explain(studyUid: string, language: Language): Promise<Explanation> {
@@ -147,10 +146,8 @@ export class Retention {
     const name = `${policy.id} ${policy.version}`
     const plan = new PolicyPlan(this.policies.of(VOLUME), policy)
     yield { done: false, policy: name, summary: plan.summary }
-    for await (const { studyUid } of this.catalogue.report()) {
-      const evaluation = await this.evaluator.evaluate(studyUid)
-      if (!evaluation) continue
-      const { facts, previous } = evaluation.decision.inputs
+    for await (const { decision } of this.evaluator.all()) {
+      const { facts, previous } = decision.inputs
       plan.add({ facts, previous })
       if (plan.summary.studies % PROGRESS_STUDIES === 0) yield { done: false, policy: name, summary: plan.summary }
     }

@@ -6,7 +6,7 @@ import { corrections } from './corrections.ts'
 import { dispositions } from './dispositions.ts'
 import { holds } from './holds.ts'
 import { pins } from './pins.ts'
-import type { Projection } from './projection.ts'
+import type { ProjectedEvent, Projection } from './projection.ts'
 import { rejections } from './rejections.ts'
 import { retention } from './retention.ts'
 
@@ -29,6 +29,19 @@ export async function projectedUpTo(knex: Knex, site: string): Promise<number> {
   return (await knex(CURSORS).where({ site }).first('seq'))?.seq ?? 0
 }
 
+/** Events of one kind that follow one another. */
+function* runs(events: readonly ProjectedEvent[]): Generator<ProjectedEvent[]> {
+  let run: ProjectedEvent[] = []
+  for (const event of events) {
+    if (run.length > 0 && run[0]?.kind !== event.kind) {
+      yield run
+      run = []
+    }
+    run.push(event)
+  }
+  if (run.length > 0) yield run
+}
+
 export interface Projected {
   site: string
   events: readonly Event[]
@@ -39,11 +52,13 @@ export interface Projected {
 export async function project(knex: Knex, { site, events, upTo }: Projected): Promise<void> {
   await knex.transaction(async (trx) => {
     const before = await projectedUpTo(trx, site)
-    for (const event of events) {
-      if (event.seq <= before) continue
-      const understood = known(event)
-      if (!understood) continue
-      for (const { apply } of byKind.get(event.kind) ?? []) await apply(trx, understood, site)
+    const fresh = events.filter(({ seq }) => seq > before).flatMap((event) => known(event) ?? [])
+    for (const run of runs(fresh)) {
+      for (const { apply, many } of byKind.get(run[0]?.kind ?? '') ?? []) {
+        const all = many?.[run[0]?.kind ?? '']
+        if (all) await all(trx, run, site)
+        else for (const event of run) await apply(trx, event, site)
+      }
     }
     if (upTo > before) await trx(CURSORS).insert({ site, seq: upTo }).onConflict('site').merge()
   })

@@ -14,4 +14,8 @@ export interface Projection {
   readonly tables: readonly string[]
   /** `site` is the one in whose log the event stands. What it throws stops the projection until it is tried again. */
   apply(trx: Knex.Transaction, event: ProjectedEvent, site: string): Promise<void>
+  /** The same of events of one kind that follow one another, where they may be very many. */
+  readonly many?: Readonly<
+    Record<string, (trx: Knex.Transaction, events: readonly ProjectedEvent[], site: string) => Promise<void>>
+  >
 }

@@ -19,12 +19,15 @@ export const retention: Projection = {
     'retention_notes',
     'compliance_clocks',
   ],
+  many: {
+    'retention.decided': (trx, events, site) => decided(trx, events as EventOf<'retention.decided'>[], site),
+  },
   async apply(trx, event, site) {
     switch (event.kind) {
       case 'retention.policy':
         return policy(trx, event, site)
       case 'retention.decided':
-        return decided(trx, event, site)
+        return decided(trx, [event], site)
       case 'retention.classified':
         return classified(trx, event)
       case 'retention.noted':
@@ -46,20 +49,34 @@ async function policy(trx: Knex.Transaction, { subject, data, seq }: EventOf<'re
   await trx('retention_policies').insert(row).onConflict('digest').merge(['site', 'seq'])
 }
 
+const ROWS_PER_INSERT = 200
+
 /** The later date wins, and of one site's decisions for the same date the last one; so it doesn't matter who tells first. */
-async function decided(trx: Knex.Transaction, event: EventOf<'retention.decided'>, site: string) {
-  const { subject, data, seq, at } = event
-  if (subject.study === undefined) return
-  const row = {
-    study_uid: subject.study,
-    retain_until: data.retainUntil ?? 'forever',
-    ...{ rule: data.rule, policy: data.policy, inputs: JSON.stringify(data.inputs), at, site, seq },
+async function decided(trx: Knex.Transaction, events: readonly EventOf<'retention.decided'>[], site: string) {
+  const rows = new Map<string, object & { retain_until: string }>()
+  for (const { subject, data, seq, at } of events) {
+    if (subject.study === undefined) continue
+    const row = {
+      study_uid: subject.study,
+      retain_until: data.retainUntil ?? 'forever',
+      ...{ rule: data.rule, policy: data.policy, inputs: JSON.stringify(data.inputs), at, site, seq },
+    }
+    const before = rows.get(row.study_uid)
+    if (!before || row.retain_until >= before.retain_until) rows.set(row.study_uid, row)
   }
-  const later =
-    '(excluded.retain_until, excluded.site, excluded.seq) > ' +
-    '(retention_decisions.retain_until, retention_decisions.site, retention_decisions.seq)'
-  await trx('retention_decisions').insert(row).onConflict('study_uid').merge().whereRaw(later)
+  const all = [...rows.values()]
+  for (let at = 0; at < all.length; at += ROWS_PER_INSERT) {
+    await trx('retention_decisions')
+      .insert(all.slice(at, at + ROWS_PER_INSERT))
+      .onConflict('study_uid')
+      .merge()
+      .whereRaw(LATER)
+  }
 }
+
+const LATER =
+  '(excluded.retain_until, excluded.site, excluded.seq) > ' +
+  '(retention_decisions.retain_until, retention_decisions.site, retention_decisions.seq)'
 
 async function classified(trx: Knex.Transaction, { subject, data, actor, at }: EventOf<'retention.classified'>) {
   if (subject.study === undefined) return

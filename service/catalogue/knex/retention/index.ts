@@ -4,6 +4,7 @@ import type { CatalogueRetention, Evaluated, Page } from '../../retention-ports.
 import type { Writer } from '../writer.ts'
 import * as dispositions from './dispositions.ts'
 import * as holds from './holds.ts'
+import { load } from './load.ts'
 import * as studies from './studies.ts'
 
 /** See CatalogueRetention. */
@@ -16,13 +17,20 @@ export class KnexRetention implements CatalogueRetention {
     this.#writer = writer
   }
 
-  async study(studyUid: string) {
+  async load(patients: readonly string[]) {
     await this.#writer.caughtUp()
-    return studies.study(this.#read, studyUid)
+    return load(this.#read, patients)
   }
 
-  studiesOf(patient: string) {
-    return studies.studiesOf(this.#read, patient)
+  async patients({ after, limit }: { after: number; limit: number }) {
+    await this.#writer.caughtUp()
+    const page = this.#read('patients').where('id', '>', after).orderBy('id').limit(limit)
+    return page.select<{ id: number; patient: string }[]>({ id: 'id', patient: 'identity' })
+  }
+
+  async patientOf(studyUid: string) {
+    await this.#writer.caughtUp()
+    return studies.patientOf(this.#read, studyUid)
   }
 
   async patient(patientId: string, issuer: string): Promise<string | undefined> {
@@ -32,10 +40,6 @@ export class KnexRetention implements CatalogueRetention {
 
   overrides(studyUid: string) {
     return studies.overrides(this.#read, studyUid)
-  }
-
-  notes(studyUid: string, patient: string) {
-    return studies.notes(this.#read, studyUid, patient)
   }
 
   policies() {

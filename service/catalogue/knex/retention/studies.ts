@@ -1,92 +1,39 @@
 import type { Knex } from 'knex'
 import type { ClassOverride } from '../../../../retention/classify.ts'
 import type { RetentionEvent } from '../../../../retention/facts.ts'
-import { textOf } from '../../../dicom/describe.ts'
-import type { DicomJson } from '../../../dicom/types.ts'
-import type {
-  Evaluated,
-  Expiring,
-  Page,
-  PatientStudy,
-  ReportRow,
-  RetentionStudy,
-  StoredDecision,
-} from '../../retention-ports.ts'
+import type { Evaluated, Expiring, Page, ReportRow, StoredDecision } from '../../retention-ports.ts'
 
 const PAGE_ROWS = 1000
 
 export const inBackslashes = (text: string): string[] => text.split('\\').filter((part) => part !== '')
 
-export async function study(knex: Knex, studyUid: string): Promise<RetentionStudy | undefined> {
-  const row = await knex('studies')
-    .join('patients', 'patients.id', 'studies.patient')
-    .where('studies.uid', studyUid)
-    .first('studies.id', 'studies.attributes', 'studies.modalities', 'studies.last_received', 'patients.identity')
-  const conflicts: { sop_class: string; source: string; received: string }[] = await knex('conflicts')
-    .join('sources', 'sources.id', 'conflicts.source')
-    .where('conflicts.study_uid', studyUid)
-    .select('conflicts.sop_class', 'sources.name as source', 'conflicts.received')
-  if (!row) return undefined
-  const served: { sop_class: string; source: string }[] = await knex('instances')
-    .join('sources', 'sources.id', 'instances.source')
-    .where('instances.study', row.id)
-    .distinct('instances.sop_class', 'sources.name as source')
-  const copies = [...served, ...conflicts]
-  const json = JSON.parse(row.attributes) as DicomJson
-  const lastReceived = conflicts.reduce((last, { received }) => (received > last ? received : last), row.last_received)
-  return {
-    studyUid,
-    patient: row.identity,
-    studyDate: textOf(json, '00080020'),
-    birthDate: textOf(json, '00100030'),
-    lastReceived,
-    version: row.last_received,
-    studyDescription: textOf(json, '00081030'),
-    modalities: inBackslashes(row.modalities),
-    sopClassUids: [...new Set(copies.map(({ sop_class }) => sop_class))].sort(),
-    sources: [...new Set(copies.map(({ source }) => source))].filter((name) => name !== '').sort(),
-  }
+/** What an officer recorded, without who and why. */
+export function toNote(body: string): RetentionEvent {
+  const { id, kind, date, recordedOn, ends } = JSON.parse(body) as RetentionEvent
+  return { id, kind, recordedOn, ...(date === undefined ? {} : { date }), ...(ends === undefined ? {} : { ends }) }
 }
 
-export async function* studiesOf(knex: Knex, patient: string): AsyncGenerator<PatientStudy> {
-  const id = (await knex('patients').where({ identity: patient }).first('id'))?.id
-  if (id === undefined) return
-  for (let after = 0; ; ) {
-    const rows = await knex('studies')
-      .leftJoin('retention_evaluated as e', 'e.study_uid', 'studies.uid')
-      .where('studies.patient', id)
-      .where('studies.id', '>', after)
-      .orderBy('studies.id')
-      .limit(PAGE_ROWS)
-      .select('studies.id', 'studies.uid', 'studies.attributes', 'studies.last_received', 'e.classes')
-    for (const row of rows) {
-      yield {
-        studyUid: row.uid,
-        studyDate: textOf(JSON.parse(row.attributes) as DicomJson, '00080020'),
-        lastReceived: row.last_received,
-        classes: row.classes == null ? undefined : inBackslashes(row.classes),
-      }
-    }
-    if (rows.length < PAGE_ROWS) return
-    after = rows.at(-1).id
+export function toDecision(row: {
+  study_uid: string
+  retain_until: string
+  rule: string
+  policy: string
+  inputs: string
+  at: string
+}): StoredDecision {
+  return {
+    studyUid: row.study_uid,
+    retainUntil: row.retain_until,
+    rule: row.rule,
+    policy: row.policy,
+    inputs: JSON.parse(row.inputs),
+    at: row.at,
   }
 }
 
 export async function overrides(knex: Knex, studyUid: string): Promise<ClassOverride[]> {
   const rows: { body: string }[] = await knex('retention_overrides').where({ study_uid: studyUid }).select('body')
   return rows.map(({ body }) => JSON.parse(body) as ClassOverride)
-}
-
-export async function notes(knex: Knex, studyUid: string, patient: string): Promise<RetentionEvent[]> {
-  const rows: { body: string }[] = await knex('retention_notes')
-    .where({ target_kind: 'study', target: studyUid })
-    .orWhere({ target_kind: 'patient', target: patient })
-    .orderBy('id')
-    .select('body')
-  return rows.map(({ body }) => {
-    const { id, kind, date, recordedOn, ends } = JSON.parse(body) as RetentionEvent
-    return { id, kind, recordedOn, ...(date === undefined ? {} : { date }), ...(ends === undefined ? {} : { ends }) }
-  })
 }
 
 export async function policies(knex: Knex): Promise<Map<string, unknown>> {
@@ -96,16 +43,15 @@ export async function policies(knex: Knex): Promise<Map<string, unknown>> {
 
 export async function decision(knex: Knex, studyUid: string): Promise<StoredDecision | undefined> {
   const row = await knex('retention_decisions').where({ study_uid: studyUid }).first()
-  return (
-    row && {
-      studyUid,
-      retainUntil: row.retain_until,
-      rule: row.rule,
-      policy: row.policy,
-      inputs: JSON.parse(row.inputs),
-      at: row.at,
-    }
-  )
+  return row && toDecision(row)
+}
+
+export async function patientOf(knex: Knex, studyUid: string): Promise<string | undefined> {
+  const row = await knex('studies')
+    .join('patients', 'patients.id', 'studies.patient')
+    .where('studies.uid', studyUid)
+    .first('patients.identity')
+  return row?.identity
 }
 
 export async function stale(knex: Knex, policyDigest: string, { after, limit }: { after: number; limit: number }) {
