@@ -165,6 +165,18 @@ describe('locks that have become less', () => {
     })
   }
 
+  test('it is set again to where it was, also where less would do by now', async () => {
+    const a = locking('a')
+    const { worm, sealAll, scrub, packOf, yearsOf, decided, clock } = await site([a])
+    await sealAll()
+    decided.set(studyUid(1), new Date(clock.nowMs + 40 * 365.25 * DAY))
+    await worm.run()
+    decided.set(studyUid(1), new Date(clock.nowMs + 20 * 365.25 * DAY))
+    Object.assign(a.objects.find((await packOf(1)).key), { lockedUntil: undefined })
+    assert.equal((await scrub()).relocked, 1)
+    assert.ok(Math.abs((await yearsOf(a, 1)) - 40) < 0.01)
+  })
+
   test('one that can not be set again is told of once, and tried on', async () => {
     const a = locking('a')
     const { worm, sealAll, scrub, said, packOf, clock, yearsOf } = await site([a])
