@@ -15,10 +15,10 @@ import { Sealer } from './lifecycle/seal.ts'
 import { Sealing } from './lifecycle/sealing.ts'
 import { Tiering, type TieringConfig, tiersOf } from './lifecycle/tiers/tiering.ts'
 import { Volumes } from './lifecycle/tiers/volumes.ts'
+import { decidedUntil } from './lifecycle/worm/decided.ts'
 import { Worm } from './lifecycle/worm/worm.ts'
 import { StudyGuard } from './retention/guard.ts'
 import type { KeepingFacts } from './retention/ports.ts'
-import { retainUntil } from './retention/retain-until.ts'
 import { Retention } from './retention/retention.ts'
 import type { RecordDescriber } from './retrieve/describe-record.ts'
 import { whyNotWorm } from './stores/worm.ts'
@@ -70,7 +70,7 @@ export function openBackground({
   const worm = new Worm({
     catalogue,
     stores,
-    retainUntil: retainUntil(catalogue.retention),
+    retainUntil: decidedUntil(catalogue.retention),
     holds: { isHeld: (studyUid) => catalogue.retention.isHeld([studyUid]) },
     events,
     warn,
@@ -105,6 +105,7 @@ export function openBackground({
     ...{ config: config.retention, catalogue, events, stores, guard, clearLanding, warn },
     ...{ projector: archive.projector, clock: archive.clock },
     forget: async (studyUid) => forget?.(studyUid),
+    locks: worm,
   })
   const sealing = new Sealing({
     catalogue,

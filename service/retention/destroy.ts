@@ -28,6 +28,8 @@ export interface DestroyerOptions {
   sites: Sites
   stores: Stores
   guard: StudyGuard
+  /** Why a store would refuse to let go of a study's packs, by its own lock. */
+  locks?: { blocks(studyUid: string): Promise<string | undefined> } | undefined
   /** Segments of the landing that hold anything of the study, with its digests. */
   landingSegments(studyUid: string): Promise<ReadonlyMap<number, { digests: ReadonlySet<string> }>>
   /** Caches of what is gone. */
@@ -78,7 +80,7 @@ export class Destroyer {
    * committed. Throws ArchiveError `conflict` with what to do.
    */
   async assertReachable(studyUid: string): Promise<void> {
-    const { packs, stores } = this.#options
+    const { packs, stores, locks } = this.#options
     for (const store of stores.all) {
       if (store.trouble !== undefined) await store.tryAgain()
       if (store.trouble !== undefined) throw new ArchiveError('conflict', `store ${store.id} is away: ${store.trouble}`)
@@ -92,6 +94,8 @@ export class Destroyer {
         )
       }
     }
+    const locked = await locks?.blocks(studyUid)
+    if (locked !== undefined) throw new ArchiveError('conflict', `${locked}; it can be destroyed after that`)
   }
 
   /** Goes on with everything that has committed. Never rejects. */

@@ -12,7 +12,7 @@ import type { ClearLanding } from '../lifecycle/clear-landing.ts'
 import type { Stores } from '../stores/ports.ts'
 import type { ComplianceClock } from './clock.ts'
 import { ClockSetting } from './clock-setting.ts'
-import { Destroyer } from './destroy.ts'
+import { Destroyer, type DestroyerOptions } from './destroy.ts'
 import { Dispositions } from './dispositions.ts'
 import { Evaluator } from './evaluate.ts'
 import { type Explanation, explainStudy } from './explain.ts'
@@ -33,6 +33,8 @@ export interface RetentionOptions {
   clock: ComplianceClock
   guard: StudyGuard
   clearLanding: ClearLanding
+  /** Stores whose locks may refuse a destruction; default none. */
+  locks?: DestroyerOptions['locks']
   /** Default: this site alone. */
   sites?: Sites
   /** Caches of a study that is destroyed. */
@@ -81,6 +83,7 @@ export class Retention {
     const destroyer = new Destroyer({
       ...{ catalogue, recorder, policies, sites, stores, guard, landingSegments, forget, warn },
       packs: all,
+      locks: options.locks,
     })
     this.#destroyer = destroyer
     this.dispositions = new Dispositions({

@@ -5,13 +5,14 @@ import { audit } from './audit.ts'
 import { corrections } from './corrections.ts'
 import { dispositions } from './dispositions.ts'
 import { holds } from './holds.ts'
+import { locks } from './locks.ts'
 import { pins } from './pins.ts'
 import type { ProjectedEvent, Projection } from './projection.ts'
 import { rejections } from './rejections.ts'
 import { retention } from './retention.ts'
 
-/** One file for each subject. */
-const PROJECTIONS: readonly Projection[] = [retention, holds, dispositions, pins, rejections, corrections, audit]
+/** One file for each subject. Locks come behind what they depend on. */
+const PROJECTIONS: readonly Projection[] = [retention, holds, dispositions, locks, pins, rejections, corrections, audit]
 
 const CURSORS = 'projection_cursors'
 
