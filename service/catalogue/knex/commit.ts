@@ -1,12 +1,13 @@
-import type { Knex } from 'knex'
 import type { Change, RecordOutcome } from '../ports.ts'
 import type { KeptIds } from './kept-ids.ts'
 import type { InstanceRows } from './rows.ts'
+import { insertInto, marksFor, type StatementRunner, type Statements } from './statements.ts'
 
-/** SQLite takes 32,766 parameters a statement; the widest row has some 20. */
-const ROWS_PER_INSERT = 200
+/** Few enough that a statement for each number of rows can be kept prepared. */
+const ROWS_PER_STATEMENT = 32
 
 type Upper = NonNullable<InstanceRows['upper']>
+type Row = Readonly<Record<string, string | number | null>>
 
 interface Gain {
   instances: number
@@ -14,9 +15,13 @@ interface Gain {
 }
 
 /** Writes instances in one transaction; all of them or none. */
-export async function commit(knex: Knex, ids: KeptIds, instances: readonly InstanceRows[]): Promise<RecordOutcome[]> {
+export async function commit(
+  runner: StatementRunner,
+  ids: KeptIds,
+  instances: readonly InstanceRows[],
+): Promise<RecordOutcome[]> {
   try {
-    const outcomes = await knex.transaction((trx) => new Commit(trx, ids).run(instances))
+    const outcomes = await runner.transaction((trx) => new Commit(trx, ids).run(instances))
     ids.committed()
     return outcomes
   } catch (error) {
@@ -26,20 +31,20 @@ export async function commit(knex: Knex, ids: KeptIds, instances: readonly Insta
 }
 
 class Commit {
-  readonly #trx: Knex.Transaction
+  readonly #trx: Statements
   readonly #ids: KeptIds
   readonly #studyGains = new Map<number, Gain & { series: number; received: string }>()
   readonly #seriesGains = new Map<number, Gain>()
   readonly #studiesWithNewSeries = new Set<number>()
 
-  constructor(trx: Knex.Transaction, ids: KeptIds) {
+  constructor(trx: Statements, ids: KeptIds) {
     this.#trx = trx
     this.#ids = ids
   }
 
   async run(instances: readonly InstanceRows[]): Promise<RecordOutcome[]> {
     const served = await this.#served(instances)
-    const rows: object[] = []
+    const rows: Row[] = []
     const changes: Omit<Change, 'seq'>[] = []
     const outcomes: RecordOutcome[] = []
     for (const instance of instances) {
@@ -64,14 +69,18 @@ class Commit {
   }
 
   async #served(instances: readonly InstanceRows[]): Promise<Map<string, string>> {
-    const uids = instances.map(({ copy }) => copy.uid)
-    const rows = await this.#trx('instances')
-      .whereIn('uid', uids)
-      .select<{ uid: string; sha256: string }[]>('uid', 'sha256')
-    return new Map(rows.map(({ uid, sha256 }) => [uid, sha256]))
+    const served = new Map<string, string>()
+    for (const some of inGroups(instances)) {
+      const rows = await this.#trx.all<{ uid: string; sha256: string }>(
+        `SELECT uid, sha256 FROM instances WHERE uid IN (${marksFor(some.length)})`,
+        some.map(({ copy }) => copy.uid),
+      )
+      for (const { uid, sha256 } of rows) served.set(uid, sha256)
+    }
+    return served
   }
 
-  async #instanceRow(instance: InstanceRows): Promise<object> {
+  async #instanceRow(instance: InstanceRows): Promise<Row> {
     const { size_bytes, received } = instance.copy
     const source = await this.#source(instance)
     const study = await this.#study(instance)
@@ -94,10 +103,10 @@ class Commit {
   /** False when these bytes are already among the conflicting copies. */
   async #addConflict({ copy, ...instance }: InstanceRows, served_sha256: string): Promise<boolean> {
     const key = { uid: copy.uid, sha256: copy.sha256 }
-    if (await this.#trx('conflicts').where(key).first('id')) return false
+    if ((await this.#idIn('conflicts', key)) !== undefined) return false
     const source = await this.#source(instance)
     const { studyUid: study_uid, seriesUid: series_uid } = instance
-    await this.#trx('conflicts').insert({ study_uid, series_uid, ...copy, source, served_sha256 })
+    await this.#insert('conflicts', [{ study_uid, series_uid, ...copy, source, served_sha256 }])
     return true
   }
 
@@ -108,8 +117,8 @@ class Commit {
 
   #study(instance: InstanceRows): Promise<number> {
     return this.#ids.of('study', instance.studyUid, async () => {
-      const known = await this.#trx('studies').where({ uid: instance.studyUid }).first('id')
-      if (known) return known.id
+      const known = await this.#idIn('studies', { uid: instance.studyUid })
+      if (known !== undefined) return known
       const { patient, study } = upperOf(instance)
       const patientId = await this.#idOf('patients', { identity: patient.identity }, patient)
       return this.#idOf('studies', { uid: instance.studyUid }, { ...study, patient: patientId })
@@ -119,50 +128,65 @@ class Commit {
   #series(instance: InstanceRows, study: number): Promise<number> {
     return this.#ids.of('series', `${study} ${instance.seriesUid}`, async () => {
       const key = { study, uid: instance.seriesUid }
-      const known = await this.#trx('series').where(key).first('id')
-      if (known) return known.id
+      const known = await this.#idIn('series', key)
+      if (known !== undefined) return known
       this.#studyGain(study).series += 1
       this.#studiesWithNewSeries.add(study)
       return this.#idOf('series', key, { ...upperOf(instance).series, study })
     })
   }
 
-  async #idOf(table: string, key: object, row: object): Promise<number> {
-    const known = await this.#trx(table).where(key).first('id')
-    if (known) return known.id
-    const [inserted] = await this.#trx(table).insert(row).returning('id')
-    return inserted.id
+  async #idOf(table: string, key: Row, row: Row): Promise<number> {
+    const known = await this.#idIn(table, key)
+    if (known !== undefined) return known
+    const sql = `${insertInto(table, Object.keys(row))} RETURNING id`
+    const [inserted] = await this.#trx.all<{ id: number }>(sql, Object.values(row))
+    return (inserted as { id: number }).id
+  }
+
+  async #idIn(table: string, key: Row): Promise<number | undefined> {
+    const where = Object.keys(key).map((column) => `"${column}" = ?`)
+    const sql = `SELECT id FROM ${table} WHERE ${where.join(' AND ')} LIMIT 1`
+    const [found] = await this.#trx.all<{ id: number }>(sql, Object.values(key))
+    return found?.id
   }
 
   async #addGains(): Promise<void> {
-    const trx = this.#trx
     for (const [id, { instances, bytes }] of this.#seriesGains) {
-      await trx('series')
-        .where({ id })
-        .update(increments(trx, { instance_count: instances, bytes }))
+      await this.#trx.all('UPDATE series SET instance_count = instance_count + ?, bytes = bytes + ? WHERE id = ?', [
+        instances,
+        bytes,
+        id,
+      ])
     }
     for (const [id, { instances, bytes, series, received }] of this.#studyGains) {
-      const changes = increments(trx, { instance_count: instances, bytes, series_count: series })
-      const modalities = this.#studiesWithNewSeries.has(id) ? { modalities: await this.#modalities(id) } : {}
-      await trx('studies')
-        .where({ id })
-        .update({ ...changes, ...modalities, ...(received === '' ? {} : { last_received: received }) })
+      await this.#trx.all(
+        `UPDATE studies SET instance_count = instance_count + ?, bytes = bytes + ?, series_count = series_count + ?,
+           last_received = CASE WHEN ? = '' THEN last_received ELSE ? END WHERE id = ?`,
+        [instances, bytes, series, received, received, id],
+      )
+      if (this.#studiesWithNewSeries.has(id)) {
+        await this.#trx.all('UPDATE studies SET modalities = ? WHERE id = ?', [await this.#modalities(id), id])
+      }
     }
   }
 
   async #modalities(study: number): Promise<string> {
-    const rows = await this.#trx('series').where({ study }).distinct('modality').orderBy('modality')
-    const names = rows.map(({ modality }: { modality: string }) => modality).filter((name) => name !== '')
-    return names.length === 0 ? '' : `\\${names.join('\\')}\\`
+    const rows = await this.#trx.all<{ modality: string }>(
+      `SELECT DISTINCT modality FROM series WHERE study = ? AND modality <> '' ORDER BY modality`,
+      [study],
+    )
+    return rows.length === 0 ? '' : `\\${rows.map(({ modality }) => modality).join('\\')}\\`
   }
 
   /** The counter's row lock puts commits of several nodes in line, so that numbers have no gaps and no late-comers. */
   async #insertChanges(changes: readonly Omit<Change, 'seq'>[]): Promise<void> {
     if (changes.length === 0) return
-    const [counter] = await this.#trx('counters')
-      .where({ name: 'changes' })
-      .update(increments(this.#trx, { value: changes.length }))
-      .returning('value')
+    const [counter] = await this.#trx.all<{ value: number }>(
+      `UPDATE counters SET value = value + ? WHERE name = 'changes' RETURNING value`,
+      [changes.length],
+    )
+    if (!counter) throw new Error('the catalogue has no counter of changes')
     const first = counter.value - changes.length + 1
     await this.#insert(
       'changes',
@@ -178,21 +202,24 @@ class Commit {
     )
   }
 
-  async #insert(table: string, rows: readonly object[]): Promise<void> {
-    for (let at = 0; at < rows.length; at += ROWS_PER_INSERT) {
-      await this.#trx(table).insert(rows.slice(at, at + ROWS_PER_INSERT))
+  /** All rows have the same columns. */
+  async #insert(table: string, rows: readonly Row[]): Promise<void> {
+    for (const some of inGroups(rows)) {
+      const columns = Object.keys(some[0] as Row)
+      const values = some.flatMap((row) => columns.map((column) => row[column] as Row[string]))
+      await this.#trx.all(insertInto(table, columns, some.length), values)
     }
   }
+}
+
+function* inGroups<Item>(items: readonly Item[]): Generator<readonly Item[]> {
+  for (let at = 0; at < items.length; at += ROWS_PER_STATEMENT) yield items.slice(at, at + ROWS_PER_STATEMENT)
 }
 
 /** Left out by the sender where it took study and series for known; it sends them when told so. */
 function upperOf({ upper, studyUid }: InstanceRows): Upper {
   if (!upper) throw new Error(`study ${studyUid} or its series is not in the catalogue`)
   return upper
-}
-
-function increments(trx: Knex.Transaction, by: Record<string, number>): Record<string, Knex.Raw> {
-  return Object.fromEntries(Object.entries(by).map(([column, n]) => [column, trx.raw('?? + ?', [column, n])]))
 }
 
 function changeOf(kind: Change['kind'], { studyUid, seriesUid, copy }: InstanceRows): Omit<Change, 'seq'> {
