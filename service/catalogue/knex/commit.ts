@@ -21,7 +21,7 @@ export async function commit(
   instances: readonly InstanceRows[],
 ): Promise<RecordOutcome[]> {
   try {
-    const outcomes = await runner.transaction((trx) => new Commit(trx, ids).run(instances))
+    const outcomes = await runner.transaction((hot) => new Commit(hot, ids).run(instances))
     ids.committed()
     return outcomes
   } catch (error) {
@@ -31,14 +31,14 @@ export async function commit(
 }
 
 class Commit {
-  readonly #trx: Statements
+  readonly #hot: Statements
   readonly #ids: KeptIds
   readonly #studyGains = new Map<number, Gain & { series: number; received: string }>()
   readonly #seriesGains = new Map<number, Gain>()
   readonly #studiesWithNewSeries = new Set<number>()
 
-  constructor(trx: Statements, ids: KeptIds) {
-    this.#trx = trx
+  constructor(hot: Statements, ids: KeptIds) {
+    this.#hot = hot
     this.#ids = ids
   }
 
@@ -71,7 +71,7 @@ class Commit {
   async #served(instances: readonly InstanceRows[]): Promise<Map<string, string>> {
     const served = new Map<string, string>()
     for (const some of inGroups(instances)) {
-      const rows = await this.#trx.all<{ uid: string; sha256: string }>(
+      const rows = await this.#hot.all<{ uid: string; sha256: string }>(
         `SELECT uid, sha256 FROM instances WHERE uid IN (${marksFor(some.length)})`,
         some.map(({ copy }) => copy.uid),
       )
@@ -140,39 +140,39 @@ class Commit {
     const known = await this.#idIn(table, key)
     if (known !== undefined) return known
     const sql = `${insertInto(table, Object.keys(row))} RETURNING id`
-    const [inserted] = await this.#trx.all<{ id: number }>(sql, Object.values(row))
+    const [inserted] = await this.#hot.all<{ id: number }>(sql, Object.values(row))
     return (inserted as { id: number }).id
   }
 
   async #idIn(table: string, key: Row): Promise<number | undefined> {
     const where = Object.keys(key).map((column) => `"${column}" = ?`)
     const sql = `SELECT id FROM ${table} WHERE ${where.join(' AND ')} LIMIT 1`
-    const [found] = await this.#trx.all<{ id: number }>(sql, Object.values(key))
+    const [found] = await this.#hot.all<{ id: number }>(sql, Object.values(key))
     return found?.id
   }
 
   async #addGains(): Promise<void> {
     for (const [id, { instances, bytes }] of this.#seriesGains) {
-      await this.#trx.all('UPDATE series SET instance_count = instance_count + ?, bytes = bytes + ? WHERE id = ?', [
+      await this.#hot.all('UPDATE series SET instance_count = instance_count + ?, bytes = bytes + ? WHERE id = ?', [
         instances,
         bytes,
         id,
       ])
     }
     for (const [id, { instances, bytes, series, received }] of this.#studyGains) {
-      await this.#trx.all(
+      await this.#hot.all(
         `UPDATE studies SET instance_count = instance_count + ?, bytes = bytes + ?, series_count = series_count + ?,
            last_received = CASE WHEN ? = '' THEN last_received ELSE ? END WHERE id = ?`,
         [instances, bytes, series, received, received, id],
       )
       if (this.#studiesWithNewSeries.has(id)) {
-        await this.#trx.all('UPDATE studies SET modalities = ? WHERE id = ?', [await this.#modalities(id), id])
+        await this.#hot.all('UPDATE studies SET modalities = ? WHERE id = ?', [await this.#modalities(id), id])
       }
     }
   }
 
   async #modalities(study: number): Promise<string> {
-    const rows = await this.#trx.all<{ modality: string }>(
+    const rows = await this.#hot.all<{ modality: string }>(
       `SELECT DISTINCT modality FROM series WHERE study = ? AND modality <> '' ORDER BY modality`,
       [study],
     )
@@ -182,7 +182,7 @@ class Commit {
   /** The counter's row lock puts commits of several nodes in line, so that numbers have no gaps and no late-comers. */
   async #insertChanges(changes: readonly Omit<Change, 'seq'>[]): Promise<void> {
     if (changes.length === 0) return
-    const [counter] = await this.#trx.all<{ value: number }>(
+    const [counter] = await this.#hot.all<{ value: number }>(
       `UPDATE counters SET value = value + ? WHERE name = 'changes' RETURNING value`,
       [changes.length],
     )
@@ -207,7 +207,7 @@ class Commit {
     for (const some of inGroups(rows)) {
       const columns = Object.keys(some[0] as Row)
       const values = some.flatMap((row) => columns.map((column) => row[column] as Row[string]))
-      await this.#trx.all(insertInto(table, columns, some.length), values)
+      await this.#hot.all(insertInto(table, columns, some.length), values)
     }
   }
 }

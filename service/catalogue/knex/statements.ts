@@ -43,25 +43,17 @@ export class StatementRunner {
   async use<Result>(work: (statements: Statements) => Promise<Result>): Promise<Result> {
     const connection = await this.#knex.client.acquireConnection()
     try {
-      return await work({ all: (sql, values) => this.#all(connection, sql, values) as Promise<never[]> })
+      return await work(this.#over(connection))
     } finally {
       await this.#knex.client.releaseConnection(connection)
     }
   }
 
-  /** All of it or nothing. */
-  transaction<Result>(work: (statements: Statements) => Promise<Result>): Promise<Result> {
-    return this.use(async (statements) => {
-      await statements.all('BEGIN', [])
-      try {
-        const result = await work(statements)
-        await statements.all('COMMIT', [])
-        return result
-      } catch (error) {
-        // What ended the transaction may have rolled it back already: a full disk, or a connection that is gone.
-        await statements.all('ROLLBACK', []).catch(() => undefined)
-        throw error
-      }
+  /** All of it or nothing; `trx` is the same transaction, for what is done now and then. */
+  transaction<Result>(work: (statements: Statements, trx: Knex.Transaction) => Promise<Result>): Promise<Result> {
+    return this.#knex.transaction(async (trx) => {
+      const connection = await trx.client.acquireConnection()
+      return work(this.#over(connection), trx)
     })
   }
 
@@ -69,6 +61,10 @@ export class StatementRunner {
     const all = [...this.#prepared.values()]
     this.#prepared.clear()
     await Promise.all(all.map((statement) => new Promise<void>((done) => statement.finalize(done))))
+  }
+
+  #over(connection: SqliteConnection | PostgresConnection): Statements {
+    return { all: (sql, values) => this.#all(connection, sql, values) as Promise<never[]> }
   }
 
   #all(connection: SqliteConnection | PostgresConnection, sql: string, values: readonly Value[]): Promise<unknown[]> {
