@@ -13,6 +13,7 @@ export type ServerName = 'firn' | 'orthanc'
 
 export interface RunningServer {
   name: ServerName
+  pid: number
   dicomWeb: string
   dimsePort: number
   aeTitle: string
@@ -48,6 +49,8 @@ export interface StartOptions {
   sync?: boolean
   /** Orthanc only: without, its answers to C-STORE wait for the sender's delayed acknowledgement, about 40 ms each. */
   noDelay?: boolean
+  /** Firn only: the built clone that is started; default this one. */
+  root?: string
 }
 
 export async function startServer(
@@ -59,7 +62,9 @@ export async function startServer(
   mkdirSync(folder, { recursive: true })
   const httpPort = await freePort()
   const dimsePort = await freePort()
-  return name === 'firn' ? startFirn(folder, httpPort, dimsePort) : startOrthanc(folder, httpPort, dimsePort, options)
+  return name === 'firn'
+    ? startFirn(folder, httpPort, dimsePort, options.root ?? root)
+    : startOrthanc(folder, httpPort, dimsePort, options)
 }
 
 /** Children that an interrupted benchmark must not leave behind. */
@@ -70,12 +75,15 @@ export function killAll(): void {
   for (const folder of stopScripts) spawnSync(orthancScript, ['stop', folder])
 }
 
-async function startFirn(folder: string, httpPort: number, dimsePort: number): Promise<RunningServer> {
+async function startFirn(folder: string, httpPort: number, dimsePort: number, cwd: string): Promise<RunningServer> {
   const ports = ['--http-port', `${httpPort}`, '--dimse-port', `${dimsePort}`]
   const child = spawn(process.execPath, ['bin/firn.cjs', 'start', '--data', path.join(folder, 'data'), ...ports], {
-    cwd: root,
+    cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, NODE_OPTIONS: '' },
+    env: {
+      ...process.env,
+      NODE_OPTIONS: process.env.FIRN_BENCH_NODE_OPTIONS ?? '',
+    },
   })
   running.add(child)
   child.once('exit', () => running.delete(child))
@@ -96,6 +104,7 @@ async function startFirn(folder: string, httpPort: number, dimsePort: number): P
   }
   return {
     name: 'firn',
+    pid: child.pid as number,
     dicomWeb: `${url}/dicom-web`,
     dimsePort,
     aeTitle: 'FIRN',
@@ -128,6 +137,7 @@ async function startOrthanc(
   const pid = Number(readFileSync(path.join(folder, 'orthanc.pid'), 'utf8'))
   return {
     name: 'orthanc',
+    pid,
     dicomWeb: `http://127.0.0.1:${httpPort}/dicom-web`,
     dimsePort,
     aeTitle: 'ORTHANC',

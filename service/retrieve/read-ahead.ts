@@ -30,11 +30,13 @@ const WINDOW_BYTES = 2 * MIB
 /** The same when memory is short. Not counted, so that nobody ever waits for somebody who has stalled. */
 const SHORT_WINDOW_BYTES = 64 * 1024
 const SLICES_MAX = 512
+/** Read while the reader is busy with one: two, so that the disk has work while a window crosses the event loop. */
+const WINDOWS_AHEAD = 2
 /** Between neighbours in a segment or pack stands a member's header with some padding: cheaper read than skipped. */
 const GAP_BYTES_MAX = 4096
 
 /**
- * Reads instances in windows, the next one while the reader is busy with this one. All readers together
+ * Reads instances in windows, the next ones while the reader is busy with this one. All readers together
  * hold `bytesMax`, and 64 KiB each beyond that: who comes when it is used up gets small windows instead of waiting.
  */
 export class ReadAhead {
@@ -57,35 +59,36 @@ export class ReadAhead {
     stretches: Iterable<Stretch<Owner>> | AsyncIterable<Stretch<Owner>>,
   ): AsyncGenerator<Piece<Owner>[]> {
     const slicer = new Slicer(stretches)
-    let next: Promise<Window<Owner> | undefined> | undefined
+    const ahead: Promise<Window<Owner> | undefined>[] = []
     let window: Window<Owner> | undefined
     try {
       for (;;) {
-        const making = next ?? this.#window(slicer, this.#take(this.#bytesMax))
-        next = undefined
-        window = await making
+        window = await (ahead.shift() ?? this.#window(slicer, this.#take(this.#bytesMax)))
         if (!window) return
-        next = this.#ahead(slicer)
+        this.#readOn(slicer, ahead)
         yield window.pieces
         this.#bytesUsed -= window.bytesCharged
         window = undefined
       }
     } finally {
       this.#bytesUsed -= window?.bytesCharged ?? 0
-      const unread = await next?.catch(() => undefined)
-      this.#bytesUsed -= unread?.bytesCharged ?? 0
+      for (const unread of await Promise.all(ahead.map((next) => next.catch(() => undefined)))) {
+        this.#bytesUsed -= unread?.bytesCharged ?? 0
+      }
       await slicer.close()
     }
   }
 
   /** Reading ahead must not take the memory that others need to read at all. */
-  #ahead<Owner>(slicer: Slicer<Owner>): Promise<Window<Owner> | undefined> | undefined {
-    const granted = slicer.done ? 0 : this.#take(this.#bytesMax / 2)
-    if (granted === 0) return undefined
-    const next = this.#window(slicer, granted)
-    // What fails ahead is met when its turn comes.
-    next.catch(() => undefined)
-    return next
+  #readOn<Owner>(slicer: Slicer<Owner>, ahead: Promise<Window<Owner> | undefined>[]): void {
+    while (ahead.length < WINDOWS_AHEAD && !slicer.done) {
+      const granted = this.#take(this.#bytesMax / 2)
+      if (granted === 0) return
+      const next = this.#window(slicer, granted)
+      // What fails ahead is met when its turn comes.
+      next.catch(() => undefined)
+      ahead.push(next)
+    }
   }
 
   #take(bytesMax: number): number {
@@ -140,13 +143,26 @@ export class ReadAhead {
 class Slicer<Owner> {
   readonly #source: Iterator<Stretch<Owner>> | AsyncIterator<Stretch<Owner>>
   #rest: Stretch<Owner> | undefined
-  done = false
+  #taking: Promise<unknown> = Promise.resolve()
+  /** The source has ended; the last stretch may still have to be cut. */
+  #ended = false
 
   constructor(stretches: Iterable<Stretch<Owner>> | AsyncIterable<Stretch<Owner>>) {
     this.#source = Symbol.asyncIterator in stretches ? stretches[Symbol.asyncIterator]() : stretches[Symbol.iterator]()
   }
 
-  async take(bytesMax: number): Promise<Stretch<Owner>[]> {
+  get done(): boolean {
+    return this.#ended && this.#rest === undefined
+  }
+
+  /** In the order of the calls, also while an earlier one waits for its source. */
+  take(bytesMax: number): Promise<Stretch<Owner>[]> {
+    const taken = this.#taking.then(() => this.#take(bytesMax))
+    this.#taking = taken.catch(() => undefined)
+    return taken
+  }
+
+  async #take(bytesMax: number): Promise<Stretch<Owner>[]> {
     const slices: Stretch<Owner>[] = []
     let left = bytesMax
     while (left > 0 && slices.length < SLICES_MAX) {
@@ -164,10 +180,10 @@ class Slicer<Owner> {
   }
 
   async #next(): Promise<Stretch<Owner> | undefined> {
-    if (this.done) return undefined
+    if (this.#ended) return undefined
     const { value, done } = await this.#source.next()
-    this.done = done === true
-    return this.done ? undefined : value
+    this.#ended = done === true
+    return this.#ended ? undefined : value
   }
 
   async close(): Promise<void> {

@@ -6,12 +6,14 @@ import { layOverNewSeries, layOverNewStudy } from './overlay/lay.ts'
 import { recount, rejectedAmong } from './overlay/visibility.ts'
 import { owe, unserve } from './replication.ts'
 import type { InstanceRows } from './rows.ts'
+import { insertInto, marksFor, type StatementRunner, type Statements } from './statements.ts'
 import { destroyedCopies } from './tombstones.ts'
 
-/** SQLite takes 32,766 parameters a statement; the widest row has some 20. */
-const ROWS_PER_INSERT = 200
+/** Few enough that a statement for each number of rows can be kept prepared. */
+const ROWS_PER_STATEMENT = 32
 
 type Upper = NonNullable<InstanceRows['upper']>
+type Row = Readonly<Record<string, string | number | boolean | null>>
 
 interface Gain {
   instances: number
@@ -19,9 +21,13 @@ interface Gain {
 }
 
 /** Writes instances in one transaction; all of them or none. */
-export async function commit(knex: Knex, ids: KeptIds, instances: readonly InstanceRows[]): Promise<RecordOutcome[]> {
+export async function commit(
+  runner: StatementRunner,
+  ids: KeptIds,
+  instances: readonly InstanceRows[],
+): Promise<RecordOutcome[]> {
   try {
-    const outcomes = await knex.transaction((trx) => new Commit(trx, ids).run(instances))
+    const outcomes = await runner.transaction((hot, trx) => new Commit(hot, trx, ids).run(instances))
     ids.committed()
     return outcomes
   } catch (error) {
@@ -31,6 +37,8 @@ export async function commit(knex: Knex, ids: KeptIds, instances: readonly Insta
 }
 
 class Commit {
+  readonly #hot: Statements
+  /** The same transaction, for what is done now and then. */
   readonly #trx: Knex.Transaction
   readonly #ids: KeptIds
   readonly #studyGains = new Map<number, Gain & { series: number; received: string }>()
@@ -39,7 +47,8 @@ class Commit {
   /** Instances that were rejected before they came. */
   #rejected: ReadonlySet<string> = new Set()
 
-  constructor(trx: Knex.Transaction, ids: KeptIds) {
+  constructor(hot: Statements, trx: Knex.Transaction, ids: KeptIds) {
+    this.#hot = hot
     this.#trx = trx
     this.#ids = ids
   }
@@ -54,7 +63,7 @@ class Commit {
       this.#trx,
       instances.map(({ copy }) => copy.uid),
     )
-    const rows: object[] = []
+    const rows: Row[] = []
     const owing: CopyId[] = []
     const changes: Omit<Change, 'seq'>[] = []
     const outcomes: RecordOutcome[] = []
@@ -93,14 +102,18 @@ class Commit {
   }
 
   async #served(instances: readonly InstanceRows[]): Promise<Map<string, string>> {
-    const uids = instances.map(({ copy }) => copy.uid)
-    const rows = await this.#trx('instances')
-      .whereIn('uid', uids)
-      .select<{ uid: string; sha256: string }[]>('uid', 'sha256')
-    return new Map(rows.map(({ uid, sha256 }) => [uid, sha256]))
+    const served = new Map<string, string>()
+    for (const some of inGroups(instances)) {
+      const rows = await this.#hot.all<{ uid: string; sha256: string }>(
+        `SELECT uid, sha256 FROM instances WHERE uid IN (${marksFor(some.length)})`,
+        some.map(({ copy }) => copy.uid),
+      )
+      for (const { uid, sha256 } of rows) served.set(uid, sha256)
+    }
+    return served
   }
 
-  async #instanceRow(instance: InstanceRows): Promise<object> {
+  async #instanceRow(instance: InstanceRows): Promise<Row> {
     const { size_bytes, received } = instance.copy
     const source = await this.#source(instance)
     const study = await this.#study(instance)
@@ -134,10 +147,10 @@ class Commit {
   /** False when these bytes are already among the conflicting copies. */
   async #addConflict({ copy, ...instance }: InstanceRows, served_sha256: string): Promise<boolean> {
     const key = { uid: copy.uid, sha256: copy.sha256 }
-    if (await this.#trx('conflicts').where(key).first('id')) return false
+    if ((await this.#idIn('conflicts', key)) !== undefined) return false
     const source = await this.#source(instance)
     const { studyUid: study_uid, seriesUid: series_uid } = instance
-    await this.#trx('conflicts').insert({ study_uid, series_uid, ...copy, source, served_sha256 })
+    await this.#insert('conflicts', [{ study_uid, series_uid, ...copy, source, served_sha256 }])
     return true
   }
 
@@ -148,8 +161,8 @@ class Commit {
 
   #study(instance: InstanceRows): Promise<number> {
     return this.#ids.of('study', instance.studyUid, async () => {
-      const known = await this.#trx('studies').where({ uid: instance.studyUid }).first('id')
-      if (known) return known.id
+      const known = await this.#idIn('studies', { uid: instance.studyUid })
+      if (known !== undefined) return known
       const { patient, study } = upperOf(instance)
       const patientId = await this.#idOf('patients', { identity: patient.identity }, patient)
       const id = await this.#idOf('studies', { uid: instance.studyUid }, { ...study, patient: patientId })
@@ -162,8 +175,8 @@ class Commit {
   #series(instance: InstanceRows, study: number): Promise<number> {
     return this.#ids.of('series', `${study} ${instance.seriesUid}`, async () => {
       const key = { study, uid: instance.seriesUid }
-      const known = await this.#trx('series').where(key).first('id')
-      if (known) return known.id
+      const known = await this.#idIn('series', key)
+      if (known !== undefined) return known
       this.#studyGain(study).series += 1
       this.#studiesWithNewSeries.add(study)
       const id = await this.#idOf('series', key, { ...upperOf(instance).series, study })
@@ -172,50 +185,67 @@ class Commit {
     })
   }
 
-  async #idOf(table: string, key: object, row: object): Promise<number> {
-    const known = await this.#trx(table).where(key).first('id')
-    if (known) return known.id
-    const [inserted] = await this.#trx(table).insert(row).returning('id')
-    return inserted.id
+  async #idOf(table: string, key: Row, row: Row): Promise<number> {
+    const known = await this.#idIn(table, key)
+    if (known !== undefined) return known
+    const sql = `${insertInto(table, Object.keys(row))} RETURNING id`
+    const [inserted] = await this.#hot.all<{ id: number }>(sql, Object.values(row))
+    return (inserted as { id: number }).id
+  }
+
+  async #idIn(table: string, key: Row): Promise<number | undefined> {
+    const where = Object.keys(key).map((column) => `"${column}" = ?`)
+    const sql = `SELECT id FROM ${table} WHERE ${where.join(' AND ')} LIMIT 1`
+    const [found] = await this.#hot.all<{ id: number }>(sql, Object.values(key))
+    return found?.id
   }
 
   async #addGains(): Promise<void> {
-    const trx = this.#trx
     for (const [id, { instances, bytes }] of this.#seriesGains) {
-      await trx('series')
-        .where({ id })
-        .update(increments(trx, { instance_count: instances, bytes }))
+      await this.#hot.all('UPDATE series SET instance_count = instance_count + ?, bytes = bytes + ? WHERE id = ?', [
+        instances,
+        bytes,
+        id,
+      ])
     }
     for (const [id, { instances, bytes, series, received }] of this.#studyGains) {
-      const changes = increments(trx, { instance_count: instances, bytes, series_count: series })
-      const modalities = this.#studiesWithNewSeries.has(id) ? { modalities: await this.#modalities(id) } : {}
-      await trx('studies')
-        .where({ id })
-        .update({ ...changes, ...modalities, ...(received === '' ? {} : { last_received: received }) })
+      await this.#hot.all(
+        `UPDATE studies SET instance_count = instance_count + ?, bytes = bytes + ?, series_count = series_count + ?,
+           last_received = CASE WHEN ? = '' THEN last_received ELSE ? END WHERE id = ?`,
+        [instances, bytes, series, received, received, id],
+      )
+      if (this.#studiesWithNewSeries.has(id)) {
+        await this.#hot.all('UPDATE studies SET modalities = ? WHERE id = ?', [await this.#modalities(id), id])
+      }
     }
   }
 
   async #modalities(study: number): Promise<string> {
-    const rows = await this.#trx('series').where({ study }).distinct('modality').orderBy('modality')
-    const names = rows.map(({ modality }: { modality: string }) => modality).filter((name) => name !== '')
-    return names.length === 0 ? '' : `\\${names.join('\\')}\\`
+    const rows = await this.#hot.all<{ modality: string }>(
+      `SELECT DISTINCT modality FROM series WHERE study = ? AND modality <> '' ORDER BY modality`,
+      [study],
+    )
+    return rows.length === 0 ? '' : `\\${rows.map(({ modality }) => modality).join('\\')}\\`
   }
 
-  async #insert(table: string, rows: readonly object[]): Promise<void> {
-    for (let at = 0; at < rows.length; at += ROWS_PER_INSERT) {
-      await this.#trx(table).insert(rows.slice(at, at + ROWS_PER_INSERT))
+  /** All rows have the same columns. */
+  async #insert(table: string, rows: readonly Row[]): Promise<void> {
+    for (const some of inGroups(rows)) {
+      const columns = Object.keys(some[0] as Row)
+      const values = some.flatMap((row) => columns.map((column) => row[column] as Row[string]))
+      await this.#hot.all(insertInto(table, columns, some.length), values)
     }
   }
+}
+
+function* inGroups<Item>(items: readonly Item[]): Generator<readonly Item[]> {
+  for (let at = 0; at < items.length; at += ROWS_PER_STATEMENT) yield items.slice(at, at + ROWS_PER_STATEMENT)
 }
 
 /** Left out by the sender where it took study and series for known; it sends them when told so. */
 function upperOf({ upper, studyUid }: InstanceRows): Upper {
   if (!upper) throw new Error(`study ${studyUid} or its series is not in the catalogue`)
   return upper
-}
-
-function increments(trx: Knex.Transaction, by: Record<string, number>): Record<string, Knex.Raw> {
-  return Object.fromEntries(Object.entries(by).map(([column, n]) => [column, trx.raw('?? + ?', [column, n])]))
 }
 
 function changeOf(kind: Change['kind'], { studyUid, seriesUid, copy }: InstanceRows): Omit<Change, 'seq'> {

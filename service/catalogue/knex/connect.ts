@@ -45,8 +45,8 @@ export function openWriter({ url, file }: DatabaseOptions): Knex {
 }
 
 /** Readers never wait for the writer, nor it for them. */
-export function openReader({ url, file }: DatabaseOptions): Knex {
-  return url === undefined ? sqlite(file, 4) : postgres(url, 10)
+export function openReader({ url, file }: DatabaseOptions, connections?: number): Knex {
+  return url === undefined ? sqlite(file, connections ?? 4) : postgres(url, connections ?? 10)
 }
 
 function sqlite(filename: string, connections: number): Knex {

@@ -168,14 +168,19 @@ const COMPUTED: Record<QueryLevel, readonly Tag[]> = {
 
 function answer(row: FoundRow, level: QueryLevel, wanted: ReadonlySet<Tag> | undefined): DicomJson {
   const all: DicomJson = {}
-  for (const json of [row.patient_attributes, row.study_attributes, row.series_attributes, row.instance_attributes]) {
-    if (json !== undefined) Object.assign(all, JSON.parse(json))
+  for (const text of [row.patient_attributes, row.study_attributes, row.series_attributes, row.instance_attributes]) {
+    if (text === undefined) continue
+    const json: DicomJson = JSON.parse(text)
+    for (const tag in json) if (wanted === undefined || wanted.has(tag)) all[tag] = json[tag] as JsonAttribute
   }
   // Attributes are kept decoded, and leave as UTF-8.
   all['00080005'] = { vr: 'CS', Value: ['ISO_IR 192'] }
   addComputed(all, row, level)
-  const kept = Object.keys(all).filter((tag) => wanted === undefined || wanted.has(tag))
-  return Object.fromEntries(kept.sort().map((tag) => [tag, all[tag] as JsonAttribute]))
+  const sorted: DicomJson = {}
+  for (const tag of Object.keys(all).sort()) {
+    if (wanted === undefined || wanted.has(tag)) sorted[tag] = all[tag] as JsonAttribute
+  }
+  return sorted
 }
 
 function addComputed(json: DicomJson, row: FoundRow, level: QueryLevel): void {

@@ -26,7 +26,7 @@ export type WriterReply = { id: number; result: unknown } | { id: number; error:
 const RECORDS_PER_COMMIT = 250
 /** How long a record that nobody asks for may wait for others to share its transaction. */
 const PATIENCE_MS = 25
-const UIDS_PER_QUERY = 200
+const UIDS_PER_QUERY = 64
 const KNOWN_SERIES_MAX = 20_000
 /** SQLite's word, the system's, and PostgreSQL's (class 53100) for a full disk. */
 const FULL = /SQLITE_FULL|ENOSPC|53100/

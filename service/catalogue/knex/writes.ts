@@ -16,6 +16,7 @@ import { owe, paid } from './replication.ts'
 import { forgetDoomed } from './retention/forget.ts'
 import { markEvaluated } from './retention/studies.ts'
 import type { InstanceRows } from './rows.ts'
+import { marksFor, StatementRunner } from './statements.ts'
 import { changeTiers, type TierChange } from './tier-writes.ts'
 import { destroyedAmong } from './tombstones.ts'
 
@@ -39,24 +40,27 @@ const REBUILT = [
 export class Rows {
   readonly #write: Knex
   readonly #read: Knex
+  readonly #writing: StatementRunner
+  readonly #reading: StatementRunner
   readonly #ids = new KeptIds()
 
   constructor(options: DatabaseOptions) {
     this.#write = openWriter(options)
-    this.#read = openReader(options)
+    this.#read = openReader(options, 1)
+    this.#writing = new StatementRunner(this.#write)
+    this.#reading = new StatementRunner(this.#read)
   }
 
   record(instances: readonly InstanceRows[]): Promise<RecordOutcome[]> {
-    return commit(this.#write, this.#ids, instances)
+    return commit(this.#writing, this.#ids, instances)
   }
 
   /** Of served and conflicting copies, as [uid, sha256]; see tombstones.ts for what was destroyed. */
   async digests(uids: readonly string[]): Promise<[string, string][]> {
-    const conflicts = this.#read('conflicts').whereIn('uid', uids).select('uid', 'sha256')
-    const rows: { uid: string; sha256: string }[] = await this.#read('instances')
-      .whereIn('uid', uids)
-      .select('uid', 'sha256')
-      .unionAll(conflicts)
+    const marks = marksFor(uids.length)
+    const sql = `SELECT uid, sha256 FROM instances WHERE uid IN (${marks})
+      UNION ALL SELECT uid, sha256 FROM conflicts WHERE uid IN (${marks})`
+    const rows = await this.#reading.use(({ all }) => all<{ uid: string; sha256: string }>(sql, [...uids, ...uids]))
     return [
       ...rows.map(({ uid, sha256 }): [string, string] => [uid, sha256]),
       ...(await destroyedAmong(this.#read, uids)),
@@ -162,7 +166,9 @@ export class Rows {
   }
 
   async close(): Promise<void> {
+    await this.#reading.close()
     await this.#read.destroy()
+    await this.#writing.close()
     await this.#write.destroy()
   }
 }
