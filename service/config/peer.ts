@@ -8,7 +8,7 @@ export const peerConfig = z.strictObject({
   listen: z
     .strictObject({
       host: z.string().default('127.0.0.1').describe('address on which the other site is answered'),
-      port: z.int().min(0).max(65535).default(8180),
+      port: z.int().min(0).max(65535).default(8180).describe('0 takes a free one'),
     })
     .prefault({}),
   addresses: z
@@ -16,7 +16,11 @@ export const peerConfig = z.strictObject({
     .min(1)
     .describe('where the other site listens, the best way first: https://south-1.example.org:8180'),
   tls: z
-    .strictObject({ key: z.string(), cert: z.string(), ca: z.string() })
+    .strictObject({
+      key: z.string().describe('private key of this site'),
+      cert: z.string().describe('its certificate'),
+      ca: z.string().describe('the authority of both'),
+    })
     .optional()
     .describe('PEM files of `firn pair`; both sides show certificates. Needed unless everything is on loopback'),
   policy: z
