@@ -17,6 +17,7 @@ import { Tiering, type TieringConfig, tiersOf } from './lifecycle/tiers/tiering.
 import { Volumes } from './lifecycle/tiers/volumes.ts'
 import { decidedUntil } from './lifecycle/worm/decided.ts'
 import { Worm } from './lifecycle/worm/worm.ts'
+import { pairSites } from './pair-sites.ts'
 import { StudyGuard } from './retention/guard.ts'
 import type { KeepingFacts } from './retention/ports.ts'
 import { Retention } from './retention/retention.ts'
@@ -104,6 +105,7 @@ export function openBackground({
   const retention = new Retention({
     ...{ config: config.retention, catalogue, events, stores, guard, clearLanding, warn },
     ...{ projector: archive.projector, clock: archive.clock },
+    ...(archive.peering ? { sites: pairSites(archive.peering, events.site, archive.clock) } : {}),
     forget: async (studyUid) => forget?.(studyUid),
     locks: worm,
   })

@@ -14,6 +14,7 @@ import type { EventLog } from './events/log.ts'
 import { PeerLog } from './events/peer-log.ts'
 import type { Projector } from './events/projector.ts'
 import type { MirrorPort, Receive } from './ingest/ports.ts'
+import { type ConfirmHoldsOptions, confirmHolds } from './peer/confirm-holds.ts'
 import { HttpLink } from './peer/http-link.ts'
 import { localCopies } from './peer/local-copies.ts'
 import { PeerMemory } from './peer/memory.ts'
@@ -93,13 +94,35 @@ export function openPeering(options: PeeringOptions): Peering {
   const warn = (message: string, details: object): void => log.warn(details, message)
   const local = localCopies(catalogue, instances)
   const peerLogs = new Map<string, Promise<PeerLog>>()
+  const following: Promise<void>[] = []
+  const stopping = new AbortController()
+  const confirming = (peer: string): ConfirmHoldsOptions => ({
+    site: folder.archiveId,
+    generation: memory.generation ?? folder.archiveId,
+    catalogue: catalogue.retention,
+    events,
+    cursor: {
+      get seq() {
+        return memory.holdsSeen
+      },
+      save: (seq) => memory.sawHolds(seq),
+    },
+    projected: (seq) => projector.upTo(peer, seq),
+    warn,
+    signal: stopping.signal,
+  })
   const openPeerChain = (site: string): Promise<PeerLog> => {
     const known = peerLogs.get(site)
     if (known) return known
     const opened = PeerLog.open({ folder: peerFolder(folder.events, site), site })
     peerLogs.set(site, opened)
     // What the other site has decided counts here too.
-    opened.then((peerLog) => projector.follow(peerLog)).catch(() => peerLogs.delete(site))
+    opened
+      .then((peerLog) => {
+        projector.follow(peerLog)
+        following.push(confirmHolds(peerLog, confirming(site)))
+      })
+      .catch(() => peerLogs.delete(site))
     return opened
   }
   let lastArrival = Number.NEGATIVE_INFINITY
@@ -171,7 +194,8 @@ export function openPeering(options: PeeringOptions): Peering {
       return bound
     },
     stop: async () => {
-      await Promise.all([pair.stop(), server?.close()])
+      stopping.abort()
+      await Promise.all([pair.stop(), server?.close(), ...following])
       link.close()
       for (const opened of peerLogs.values()) await (await opened).close()
     },
