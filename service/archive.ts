@@ -144,7 +144,8 @@ export async function openArchive(
     }
     const ledger = new Ledger({ catalogue, settled, warn })
     const isIntact = (stored: InstanceRecord): Promise<boolean> => instances.isIntact(stored)
-    const peering = access && openPeering({ access, folder, catalogue, instances, events, projector, log, onFenced })
+    const peering =
+      access && openPeering({ access, folder, catalogue, instances, events, projector, records, log, onFenced })
     const reader = peering ? readAny(access, instances, landing, catalogue, config, warn) : instances
     const receiver = new Receiver({
       landing,
