@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { Archive } from './archive.ts'
+import { isPacked, type Pack } from './catalogue/ports.ts'
 import type { RetentionConfig } from './config/retention.ts'
 import type { ScrubConfig, SealingConfig } from './config/stores.ts'
 import { ClearLanding } from './lifecycle/clear-landing.ts'
@@ -128,6 +129,7 @@ export function openBackground({
     copies,
     tiers,
     worm,
+    rescue: (pack) => rescued(archive, pack),
     periodMs: config.scrub.periodDays * 24 * 3_600_000,
     bytesPerSecond: config.scrub.bytesPerSecond,
     warn,
@@ -156,4 +158,17 @@ export function openBackground({
   archive.hooks.used = (pack) => tiering.uses.used(pack)
   archive.hooks.admit = () => tiering.watch.admit()
   return { copies, sealer, sealing, drainer, scrubber, tiering, retention, reconciler, worm }
+}
+
+/** Whether all instances of a pack that no store has whole came back from the other site. */
+async function rescued({ catalogue, heal }: Archive, pack: Pack): Promise<boolean> {
+  if (!heal) return false
+  const copies = await catalogue.retention.copies(pack.studyUid)
+  const lost = copies.filter(({ location }) => isPacked(location) && location.pack === pack.id)
+  try {
+    for (const record of lost) await heal(record)
+    return lost.length > 0
+  } catch {
+    return false
+  }
 }
