@@ -96,7 +96,7 @@ export function openPeering(options: PeeringOptions): Peering {
   const { access, folder, catalogue, instances, events, projector, records, log, onFenced } = options
   const { config, memory, link, tls } = access
   const warn = (message: string, details: object): void => log.warn(details, message)
-  const local = localCopies(catalogue, instances)
+  const local = localCopies(catalogue.replication, instances)
   const peerLogs = new Map<string, Promise<PeerLog>>()
   const following: Promise<void>[] = []
   const stopping = new AbortController()
@@ -174,8 +174,8 @@ export function openPeering(options: PeeringOptions): Peering {
         }
       )
     },
-    isOwed: (sha256) => catalogue.isOwed(sha256),
-    paid: (copy) => catalogue.paid([copy]),
+    isOwed: (sha256) => catalogue.replication.isOwed(sha256),
+    paid: (copy) => catalogue.replication.paid([copy]),
     oweUs: (copy) => link.owe([copy]),
   }
   /** Corrections of the other site change nothing here before their records have come. */
@@ -195,7 +195,7 @@ export function openPeering(options: PeeringOptions): Peering {
     memory,
     confirmed: async (sha256s) => {
       if (!pair.inSync) return new Set()
-      const owed = await Promise.all(sha256s.map((sha256) => catalogue.isOwed(sha256)))
+      const owed = await Promise.all(sha256s.map((sha256) => catalogue.replication.isOwed(sha256)))
       return new Set(sha256s.filter((_, index) => !owed[index]))
     },
     start: async (receive) => {
