@@ -130,10 +130,12 @@ describe(`storage commitment over DICOMweb (seed ${random.seed})`, () => {
       ['XML', 415, () => post(uid, '<x/>', { 'content-type': 'application/dicom+xml' })],
       ['not acceptable', 406, () => post(uid, payload([one]), { accept: 'text/plain' })],
       ['too many', 413, () => post(uid, payload(Array.from({ length: 20_001 }, () => one)))],
-      ['too long', 413, () => post(uid, ' '.repeat(11_000_000))],
       ['unknown', 404, () => get(path(uid), 'application/dicom+json')],
       ['not changed', 405, () => send(path(uid), { method: 'DELETE' })],
     ]
     for (const [what, status, act] of cases) assert.equal((await act()).status, status, what)
+    // Firn answers without reading to the end, and closes: a client that is still sending may miss the answer.
+    const tooLong = () => post(uid, ' '.repeat(11_000_000)).then(({ status }) => status)
+    assert.equal(await until('an answer to what is too long', tooLong), 413)
   })
 })
