@@ -17,6 +17,7 @@ import { Tiering, type TieringConfig, tiersOf } from './lifecycle/tiers/tiering.
 import { Volumes } from './lifecycle/tiers/volumes.ts'
 import { decidedUntil } from './lifecycle/worm/decided.ts'
 import { Worm } from './lifecycle/worm/worm.ts'
+import { bothSites } from './retention/both-sites.ts'
 import { StudyGuard } from './retention/guard.ts'
 import type { KeepingFacts } from './retention/ports.ts'
 import { Retention } from './retention/retention.ts'
@@ -54,7 +55,7 @@ export function openBackground({
   forget,
   log,
 }: BackgroundOptions): Background {
-  const { catalogue, landing, stores, instances, packs, events } = archive
+  const { catalogue, landing, stores, instances, packs, events, peering } = archive
   const warn = (message: string, details: object): void => log.warn(details, message)
   const guard = new StudyGuard()
   const facts: KeepingFacts = {
@@ -106,6 +107,7 @@ export function openBackground({
     ...{ projector: archive.projector, clock: archive.clock },
     forget: async (studyUid) => forget?.(studyUid),
     locks: worm,
+    ...(peering ? { sites: bothSites(events.site, () => peering.memory.site, archive.clock) } : {}),
   })
   const sealing = new Sealing({
     catalogue,
