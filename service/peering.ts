@@ -147,7 +147,8 @@ export function openPeering(options: PeeringOptions): Peering {
         }
       )
     },
-    isOwed: (sha256) => catalogue.isOwed(sha256),
+    // Nothing need be owed to a site that has just come: only a comparison tells what it has.
+    isOwed: async (sha256) => !pair.inSync || (await catalogue.isOwed(sha256)),
     paid: (copy) => catalogue.paid([copy]),
     oweUs: (copy) => link.owe([copy]),
   }
