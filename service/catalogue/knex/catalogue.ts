@@ -227,6 +227,11 @@ export class KnexCatalogue
     return this.#writer.project({ site, events, upTo })
   }
 
+  /** Of a log that is another one behind an event than it was: what follows is projected anew. */
+  projectAgain(site: string, after: number): Promise<void> {
+    return this.#writer.project({ site, events: [], upTo: after, again: true })
+  }
+
   // --- packs
 
   async *unsealedStudies(lastReceivedBefore: string): AsyncGenerator<string> {
