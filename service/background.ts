@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { Archive } from './archive.ts'
+import { isPacked, type Pack } from './catalogue/ports.ts'
 import type { RetentionConfig } from './config/retention.ts'
 import type { ScrubConfig, SealingConfig } from './config/stores.ts'
 import { ClearLanding } from './lifecycle/clear-landing.ts'
@@ -17,7 +18,7 @@ import { Tiering, type TieringConfig, tiersOf } from './lifecycle/tiers/tiering.
 import { Volumes } from './lifecycle/tiers/volumes.ts'
 import { decidedUntil } from './lifecycle/worm/decided.ts'
 import { Worm } from './lifecycle/worm/worm.ts'
-import { bothSites } from './retention/both-sites.ts'
+import { pairSites } from './pair-sites.ts'
 import { StudyGuard } from './retention/guard.ts'
 import type { KeepingFacts } from './retention/ports.ts'
 import { Retention } from './retention/retention.ts'
@@ -55,7 +56,7 @@ export function openBackground({
   forget,
   log,
 }: BackgroundOptions): Background {
-  const { catalogue, landing, stores, instances, packs, events, peering } = archive
+  const { catalogue, landing, stores, instances, packs, events } = archive
   const warn = (message: string, details: object): void => log.warn(details, message)
   const guard = new StudyGuard()
   const facts: KeepingFacts = {
@@ -105,9 +106,9 @@ export function openBackground({
   const retention = new Retention({
     ...{ config: config.retention, catalogue, events, stores, guard, clearLanding, warn },
     ...{ projector: archive.projector, clock: archive.clock },
+    ...(archive.peering ? { sites: pairSites(archive.peering, events.site, archive.clock) } : {}),
     forget: async (studyUid) => forget?.(studyUid),
     locks: worm,
-    ...(peering ? { sites: bothSites(events.site, () => peering.memory.site, archive.clock) } : {}),
   })
   const sealing = new Sealing({
     catalogue,
@@ -128,6 +129,7 @@ export function openBackground({
     copies,
     tiers,
     worm,
+    rescue: (pack) => rescued(archive, pack),
     periodMs: config.scrub.periodDays * 24 * 3_600_000,
     bytesPerSecond: config.scrub.bytesPerSecond,
     warn,
@@ -156,4 +158,17 @@ export function openBackground({
   archive.hooks.used = (pack) => tiering.uses.used(pack)
   archive.hooks.admit = () => tiering.watch.admit()
   return { copies, sealer, sealing, drainer, scrubber, tiering, retention, reconciler, worm }
+}
+
+/** Whether all instances of a pack that no store has whole came back from the other site. */
+async function rescued({ catalogue, heal }: Archive, pack: Pack): Promise<boolean> {
+  if (!heal) return false
+  const copies = await catalogue.retention.copies(pack.studyUid)
+  const lost = copies.filter(({ location }) => isPacked(location) && location.pack === pack.id)
+  try {
+    for (const record of lost) await heal(record)
+    return lost.length > 0
+  } catch {
+    return false
+  }
 }

@@ -67,10 +67,9 @@ export class HttpSending implements Sending {
     return new Promise((resolve, reject) => {
       const fail = (error: Error): void => {
         // What closes behind an answer, or because nobody wants it any more, says nothing against the way there.
-        if (this.#over) return reject(error)
+        if (!this.#over) this.#failure = this.#explain(error)
         this.#over = true
-        this.#failure = this.#explain(error)
-        reject(this.#failure)
+        reject(this.#failure ?? error)
       }
       this.#request.once('error', fail)
       this.#request.once('close', () => fail(new Error('the connection was closed')))

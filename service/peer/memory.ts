@@ -15,6 +15,8 @@ const schema = z.object({
   pairedAt: z.string().optional(),
   /** A rejoin that has begun and is not at its end: the last event that both had, and what was set aside. */
   rejoining: z.object({ common: z.int().min(0), setAside: z.array(z.custom<Event>()) }).optional(),
+  /** How far the other site's log was looked through for holds to confirm. */
+  holdsSeen: z.int().min(0).default(0),
   removed: z
     .array(z.object({ site: z.string(), at: z.string(), reason: z.string(), by: z.array(z.string()) }))
     .default([]),
@@ -56,8 +58,8 @@ export class PeerMemory implements PairMemory {
     return this.#memory.removed.map(({ site }) => site)
   }
 
-  async pairWith(site: string, name: string): Promise<void> {
-    await this.#save({ ...this.#memory, site, name, pairedAt: new Date().toISOString() })
+  get holdsSeen(): number {
+    return this.#memory.holdsSeen
   }
 
   get rejoining(): Memory['rejoining'] {
@@ -74,8 +76,17 @@ export class PeerMemory implements PairMemory {
     if (rejoining) await this.#save(rest)
   }
 
+  async sawHolds(holdsSeen: number): Promise<void> {
+    await this.#save({ ...this.#memory, holdsSeen })
+  }
+
+  async pairWith(site: string, name: string): Promise<void> {
+    await this.#save({ ...this.#memory, site, name, holdsSeen: 0, pairedAt: new Date().toISOString() })
+  }
+
+  /** What this storage said before counts no more: holds are confirmed anew. */
   async startGeneration(generation: string): Promise<void> {
-    await this.#save({ ...this.#memory, generation })
+    await this.#save({ ...this.#memory, generation, holdsSeen: 0 })
   }
 
   /** The storage that was paired is never admitted again; another one may be paired from here on. */

@@ -9,12 +9,10 @@ import type {
   CatalogueJournal,
   CataloguePacks,
   CatalogueReader,
-  CatalogueReplication,
   CatalogueTotals,
   CatalogueWriter,
   Change,
   Conflict,
-  CopyId,
   InstanceRecord,
   InstanceScope,
   LandingLocation,
@@ -38,7 +36,7 @@ import * as locks from './locks.ts'
 import { CatalogueCorrections } from './overlay/catalogue.ts'
 import * as packs from './packs.ts'
 import { isProjected, projectedUpTo } from './projections/index.ts'
-import * as replication from './replication.ts'
+import { KnexReplication } from './replication.ts'
 import { KnexRetention } from './retention/index.ts'
 import { type CopyRow, digestPrefix, toRecord } from './rows.ts'
 import { KnexTiers } from './tiers.ts'
@@ -52,7 +50,6 @@ export class KnexCatalogue
     CatalogueJournal,
     CataloguePacks,
     CatalogueLocks,
-    CatalogueReplication,
     ProjectEvents,
     AuditQueries
 {
@@ -61,6 +58,7 @@ export class KnexCatalogue
   readonly tiers: KnexTiers
   readonly imports: KnexImports
   readonly commitments: KnexCommitments
+  readonly replication: KnexReplication
   readonly #read: Knex
   readonly #writer: Writer
   /** What is rejected and corrected. */
@@ -75,6 +73,7 @@ export class KnexCatalogue
     this.tiers = new KnexTiers(this.#read, this.#writer)
     this.imports = new KnexImports(this.#read, (write) => this.#writer.writeImport(write))
     this.corrections = new CatalogueCorrections(this.#read, this.#writer)
+    this.replication = new KnexReplication(this.#read, this.#writer)
     this.commitments = new KnexCommitments({
       read: this.#read,
       write: (write) => this.#writer.commitment(write),
@@ -338,41 +337,6 @@ export class KnexCatalogue
   async lastSegment(): Promise<number> {
     const row = await this.#read('segments').max({ last: 'id' }).first()
     return Number(row?.last ?? 0)
-  }
-
-  // --- the other site
-
-  async owed(after: number, limit: number): Promise<{ id: number; copy: CopyId }[]> {
-    await this.#writer.caughtUp()
-    return replication.owed(this.#read, after, limit)
-  }
-
-  async owedCount(): Promise<number> {
-    await this.#writer.caughtUp()
-    return replication.owedCount(this.#read)
-  }
-
-  async isOwed(sha256: string): Promise<boolean> {
-    await this.#writer.caughtUp()
-    return (await this.#read('owed').where({ sha256 }).first('id')) !== undefined
-  }
-
-  owe(copies: readonly CopyId[]): Promise<void> {
-    return this.#writer.owe(copies)
-  }
-
-  paid(copies: readonly CopyId[]): Promise<void> {
-    return this.#writer.paid(copies)
-  }
-
-  async copy(id: CopyId): Promise<(InstanceRecord & { served: boolean }) | undefined> {
-    await this.#writer.caughtUp()
-    return replication.copy(this.#read, id)
-  }
-
-  async *copiesFrom(prefix: string): AsyncGenerator<CopyId & { served: boolean }> {
-    await this.#writer.caughtUp()
-    yield* replication.copiesFrom(this.#read, prefix)
   }
 
   // --- the API's listings

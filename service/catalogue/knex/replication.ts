@@ -1,11 +1,56 @@
 import type { Knex } from 'knex'
-import type { CopyId, InstanceRecord } from '../ports.ts'
+import type { CatalogueReplication, CopyId, InstanceRecord } from '../ports.ts'
 import { conflictingCopies, servedCopies } from './instances.ts'
 import { type CopyRow, digestPrefix, toRecord } from './rows.ts'
+import type { Writer } from './writer.ts'
 
 const PAGE_ROWS = 2000
 /** SQLite takes 32,766 parameters a statement. */
 const COPIES_PER_STATEMENT = 400
+
+/** See CatalogueReplication. What was acknowledged before is always seen. */
+export class KnexReplication implements CatalogueReplication {
+  readonly #read: Knex
+  readonly #writer: Writer
+
+  constructor(read: Knex, writer: Writer) {
+    this.#read = read
+    this.#writer = writer
+  }
+
+  async owed(after: number, limit: number): Promise<{ id: number; copy: CopyId }[]> {
+    await this.#writer.caughtUp()
+    return owed(this.#read, after, limit)
+  }
+
+  async owedCount(): Promise<number> {
+    await this.#writer.caughtUp()
+    return owedCount(this.#read)
+  }
+
+  async isOwed(sha256: string): Promise<boolean> {
+    await this.#writer.caughtUp()
+    return (await this.#read('owed').where({ sha256 }).first('id')) !== undefined
+  }
+
+  owe(copies: readonly CopyId[]): Promise<void> {
+    return this.#writer.owe(copies)
+  }
+
+  paid(copies: readonly CopyId[]): Promise<void> {
+    return this.#writer.paid(copies)
+  }
+
+  async copy(id: CopyId): Promise<(InstanceRecord & { served: boolean }) | undefined> {
+    await this.#writer.caughtUp()
+    return copy(this.#read, id)
+  }
+
+  async *copiesFrom(prefix: string): AsyncGenerator<CopyId & { served: boolean }> {
+    await this.#writer.caughtUp()
+    yield* copiesFrom(this.#read, prefix)
+  }
+}
 
 /** Copies that are owed already stay where they are in the line. */
 export async function owe(knex: Knex, copies: readonly CopyId[]): Promise<void> {
@@ -25,7 +70,7 @@ export async function paid(knex: Knex, copies: readonly CopyId[]): Promise<void>
   }
 }
 
-export async function owed(knex: Knex, after: number, limit: number): Promise<{ id: number; copy: CopyId }[]> {
+async function owed(knex: Knex, after: number, limit: number): Promise<{ id: number; copy: CopyId }[]> {
   const rows: { id: number; uid: string; sha256: string }[] = await knex('owed')
     .where('id', '>', after)
     .orderBy('id')
@@ -33,12 +78,12 @@ export async function owed(knex: Knex, after: number, limit: number): Promise<{ 
   return rows.map(({ id, uid, sha256 }) => ({ id, copy: { sopInstanceUid: uid, sha256 } }))
 }
 
-export async function owedCount(knex: Knex): Promise<number> {
+async function owedCount(knex: Knex): Promise<number> {
   const [row] = await knex('owed').count({ n: '*' })
   return Number(row?.n ?? 0)
 }
 
-export async function copy(
+async function copy(
   knex: Knex,
   { sopInstanceUid: uid, sha256 }: CopyId,
 ): Promise<(InstanceRecord & { served: boolean }) | undefined> {
@@ -51,7 +96,7 @@ export async function copy(
 }
 
 /** Along the index of the digests' first bits, so that a small range costs little however large the archive is. */
-export async function* copiesFrom(knex: Knex, prefix: string): AsyncGenerator<CopyId & { served: boolean }> {
+async function* copiesFrom(knex: Knex, prefix: string): AsyncGenerator<CopyId & { served: boolean }> {
   const first = digestPrefix(prefix.padEnd(8, '0'))
   const last = digestPrefix(prefix.padEnd(8, 'f'))
   for (const table of ['instances', 'conflicts'] as const) {
