@@ -91,7 +91,7 @@ export async function openArchive(
   try {
     await assertBelongs(catalogue, folder)
     // What it was told of under these numbers was not what is in the log now.
-    if (rejoined) await catalogue.projectAgain(folder.archiveId, rejoined.common)
+    if (rejoined) await catalogue.project(folder.archiveId, [], rejoined.common, true)
     const events = await openEvents(folder, log, access?.memory.generation, rejoined?.again)
     await access?.memory.endRejoin()
     opened = events

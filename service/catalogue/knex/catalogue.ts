@@ -222,13 +222,9 @@ export class KnexCatalogue
     return projectedUpTo(this.#read, site)
   }
 
-  project(site: string, events: readonly Event[], upTo: number): Promise<void> {
-    return this.#writer.project({ site, events, upTo })
-  }
-
-  /** Of a log that is another one behind an event than it was: what follows is projected anew. */
-  projectAgain(site: string, after: number): Promise<void> {
-    return this.#writer.project({ site, events: [], upTo: after, again: true })
+  /** `again`: the log is another one behind `upTo` than it was; what follows is projected anew. */
+  project(site: string, events: readonly Event[], upTo: number, again = false): Promise<void> {
+    return this.#writer.project({ site, events, upTo, again })
   }
 
   // --- packs
