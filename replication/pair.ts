@@ -171,7 +171,9 @@ export class Pair {
 
   /** Answers a greeting. What it says is judged too, so that both sides know at once. */
   async greeted(theirs: Hello): Promise<Hello> {
-    await this.#judge(theirs)
+    const { site } = this.#options.memory
+    // Anybody may call, a site that was removed too. Who answers at our peer's address is found out by our own greeting.
+    if (site === undefined || site === theirs.site) await this.#judge(theirs)
     return this.#hello()
   }
 

@@ -85,12 +85,15 @@ export async function openArchive(
 ): Promise<Archive> {
   const access = config.peer && (await openPeerAccess(config.peer, folder))
   // First of all: a site that went back to an earlier state writes and serves nothing before it has rejoined.
-  const again = access ? await rejoin(access, folder, log) : []
+  const rejoined = access && (await rejoin(access, folder, log))
   const catalogue = await KnexCatalogue.open({ url: config.catalogue.url, dataDir: folder.path })
   let opened: EventLog | undefined
   try {
     await assertBelongs(catalogue, folder)
-    const events = await openEvents(folder, log, access?.memory.generation, again)
+    // What it was told of under these numbers was not what is in the log now.
+    if (rejoined) await catalogue.project(folder.archiveId, [], rejoined.common, true)
+    const events = await openEvents(folder, log, access?.memory.generation, rejoined?.again)
+    await access?.memory.endRejoin()
     opened = events
     const records = new Records(folder.records)
     await catalogue.corrections.setRejectionPolicy(policyOf(config.corrections))

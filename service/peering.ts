@@ -55,16 +55,17 @@ export async function rejoin(
   { config, memory, link }: PeerAccess,
   folder: DataFolder,
   log: Logger,
-): Promise<KnownEvent[]> {
+): Promise<{ again: KnownEvent[]; common: number } | undefined> {
   const { events: eventsFolder, archiveId: site } = folder
   const info = (message: string, details: object): void => log.warn(details, message)
   const rejoined = await rejoinIfOld({ eventsFolder, site, name: config.name, memory, link, info })
-  if (!rejoined) return []
+  if (!rejoined) return undefined
   const again = rejoined.setAside
     .filter(({ kind }) => !/^(site|access|pack|landing|store)[.]/.test(kind))
     .map(({ kind, actor, subject, data }) => ({ kind, actor, subject, data }) as KnownEvent)
   const generation = memory.generation ?? site
-  return [{ kind: 'site.rejoined', actor: SYSTEM, subject: { site }, data: { generation } }, ...again]
+  const said: KnownEvent = { kind: 'site.rejoined', actor: SYSTEM, subject: { site }, data: { generation } }
+  return { again: [said, ...again], common: rejoined.common }
 }
 
 export interface Peering {
@@ -174,7 +175,8 @@ export function openPeering(options: PeeringOptions): Peering {
         }
       )
     },
-    isOwed: (sha256) => catalogue.replication.isOwed(sha256),
+    // Nothing need be owed to a site that has just come: only a comparison tells what it has.
+    isOwed: async (sha256) => !pair.inSync || (await catalogue.replication.isOwed(sha256)),
     paid: (copy) => catalogue.replication.paid([copy]),
     oweUs: (copy) => link.owe([copy]),
   }

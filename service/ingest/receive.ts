@@ -289,9 +289,23 @@ export class Receiver implements Receive {
       arrived.unmirror()
       return 'both'
     }
-    const durability = fromPeer ? 'both' : ((await arrived.mirrored()?.finish(last)) ?? 'local')
+    const durability = fromPeer ? 'both' : await this.#given(copy, arrived, last)
     if (durability === 'both') await mirror.paid(copy)
     return durability
+  }
+
+  /** The other site may be giving us the very same, and wait for us: it gets its answer meanwhile. */
+  async #given(
+    copy: InstanceIdentifiers & { sha256: string },
+    arrived: Arrived,
+    last: Parameters<Mirrored['finish']>[0],
+  ): Promise<'both' | 'local'> {
+    this.#landings.begin(copy, Promise.resolve())
+    try {
+      return (await arrived.mirrored()?.finish(last)) ?? 'local'
+    } finally {
+      this.#landings.end(copy)
+    }
   }
 
   /** Bytes that are there already need no second copy, unless the first one is damaged: then this one takes its place. */

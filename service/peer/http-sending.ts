@@ -11,6 +11,8 @@ export class HttpSending implements Sending {
   readonly #explain: (error: Error) => PeerError
   readonly #answered: Promise<Answer>
   #failure: PeerError | undefined
+  /** Nothing more is to be sent: it was answered, has failed, or was given up. */
+  #over = false
 
   constructor(request: ClientRequest, timeoutMs: number, explain: (error: Error) => PeerError) {
     this.#request = request
@@ -21,7 +23,7 @@ export class HttpSending implements Sending {
   }
 
   async write(chunk: Buffer): Promise<void> {
-    if (this.#failure || this.#request.write(chunk)) return
+    if (this.#over || this.#request.write(chunk)) return
     // Slow is fine as long as it moves.
     await new Promise<void>((resolve) => {
       const timer = setTimeout(() => this.#request.destroy(new Error('no progress')), this.#timeoutMs)
@@ -39,8 +41,10 @@ export class HttpSending implements Sending {
   async finish({ sha256, sizeBytes, receivedAt, served }: Parameters<Sending['finish']>[0]): Promise<void> {
     if (this.#failure) throw this.#failure
     const proof: Omit<Copy, 'sopInstanceUid' | 'source'> = { sha256, sizeBytes, receivedAt, served }
-    this.#request.addTrailers({ [PROOF_TRAILER]: JSON.stringify(proof) })
-    this.#request.end()
+    if (!this.#over) {
+      this.#request.addTrailers({ [PROOF_TRAILER]: JSON.stringify(proof) })
+      this.#request.end()
+    }
     const timer = setTimeout(() => this.#request.destroy(new Error('no answer in time')), this.#timeoutMs)
     try {
       const answer = await this.#answered
@@ -54,6 +58,7 @@ export class HttpSending implements Sending {
   }
 
   abandon(): void {
+    this.#over = true
     this.#request.destroy()
   }
 
@@ -61,8 +66,10 @@ export class HttpSending implements Sending {
   #answer(): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const fail = (error: Error): void => {
-        this.#failure ??= this.#explain(error)
-        reject(this.#failure)
+        // What closes behind an answer, or because nobody wants it any more, says nothing against the way there.
+        if (!this.#over) this.#failure = this.#explain(error)
+        this.#over = true
+        reject(this.#failure ?? error)
       }
       this.#request.once('error', fail)
       this.#request.once('close', () => fail(new Error('the connection was closed')))
@@ -72,7 +79,10 @@ export class HttpSending implements Sending {
           if (chunks.length < 64) chunks.push(chunk)
         })
         response.once('error', fail)
-        response.once('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks) }))
+        response.once('end', () => {
+          this.#over = true
+          resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks) })
+        })
       })
     })
   }

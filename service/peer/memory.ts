@@ -2,6 +2,7 @@ import { open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { PairMemory } from '../../replication/pair.ts'
+import type { Event } from '../events/event.ts'
 import { syncFolder } from '../sync-folder.ts'
 
 const FILE = 'peer.json'
@@ -12,6 +13,8 @@ const schema = z.object({
   site: z.string().optional(),
   name: z.string().optional(),
   pairedAt: z.string().optional(),
+  /** A rejoin that has begun and is not at its end: the last event that both had, and what was set aside. */
+  rejoining: z.object({ common: z.int().min(0), setAside: z.array(z.custom<Event>()) }).optional(),
   /** How far the other site's log was looked through for holds to confirm. */
   holdsSeen: z.int().min(0).default(0),
   removed: z
@@ -57,6 +60,20 @@ export class PeerMemory implements PairMemory {
 
   get holdsSeen(): number {
     return this.#memory.holdsSeen
+  }
+
+  get rejoining(): Memory['rejoining'] {
+    return this.#memory.rejoining
+  }
+
+  async beginRejoin(rejoining: NonNullable<Memory['rejoining']>): Promise<void> {
+    await this.#save({ ...this.#memory, rejoining })
+  }
+
+  /** What was set aside has been said anew. */
+  async endRejoin(): Promise<void> {
+    const { rejoining, ...rest } = this.#memory
+    if (rejoining) await this.#save(rest)
   }
 
   async sawHolds(holdsSeen: number): Promise<void> {

@@ -20,6 +20,8 @@ export interface RejoinOptions {
 export interface Rejoined {
   /** Events that this site had written after it went back, which the other site's memory of it doesn't have. */
   setAside: Event[]
+  /** The last event that both had: behind it the log is another one than it was. */
+  common: number
 }
 
 /**
@@ -29,20 +31,26 @@ export interface Rejoined {
  */
 export async function rejoinIfOld(options: RejoinOptions): Promise<Rejoined | undefined> {
   const { eventsFolder: folder, site, memory, link } = options
-  if (memory.site === undefined) return undefined
   const log = await PeerLog.open({ folder, site })
   try {
+    // A new one was never further. Any other may be as it was before they were paired.
+    if (memory.site === undefined && log.head.seq === 0) return undefined
     const theirs = await remembered(options, log)
-    if (!theirs) return undefined
+    // One that was broken off has set aside already what must be said anew.
+    const begun = memory.rejoining
+    if (!theirs) return begun
     options.info('this storage went back to an earlier state; rejoining', { here: log.head.seq, there: theirs.seq })
     const common = await commonPoint(log, theirs, link)
-    const setAside: Event[] = []
-    for await (const event of log.read({ after: common })) setAside.push(event)
+    const setAside: Event[] = [...(begun?.setAside ?? [])]
+    const known = new Set(setAside.map(({ hash }) => hash))
+    for await (const event of log.read({ after: common })) if (!known.has(event.hash)) setAside.push(event)
     await log.close()
+    const rejoining = { setAside, common: Math.min(common, begun?.common ?? common) }
+    await memory.beginRejoin(rejoining)
     await cutBehind(folder, common)
     await fetchLost(options, theirs)
     await memory.startGeneration(randomUUID())
-    return { setAside }
+    return rejoining
   } finally {
     await log.close()
   }

@@ -135,6 +135,10 @@ export class Destroyer {
     const { catalogue, forget, guard, recorder, sites } = this.#options
     const committed = await this.#committed(id)
     const { studyUid } = committed.disposition.subject
+    // It may have committed elsewhere, and the gate would refuse every permit: then nothing is forgotten either.
+    if ((await sites.clocks()).length < sites.all().length) {
+      throw new ArchiveError('unavailable', "the other site's clock is not known")
+    }
     await guard.close(studyUid)
     await catalogue.forgetDoomed(id)
     await forget(studyUid)

@@ -167,9 +167,10 @@ export async function openSite<Catalogue extends SiteCatalogue>(
   options: Partial<LandingOptions> & {
     limits?: Partial<ReceiverOptions['limits']>
     packs?: StoredInstancesOptions['packs']
+    mirror?: ReceiverOptions['mirror']
   } = {},
 ): Promise<Site<Catalogue>> {
-  const { limits, packs = NO_PACKS, ...landingOptions } = options
+  const { limits, packs = NO_PACKS, mirror, ...landingOptions } = options
   const warnings: string[] = []
   await mkdir(folder, { recursive: true })
   const knownOffsets = new Map<number, number>()
@@ -198,6 +199,7 @@ export async function openSite<Catalogue extends SiteCatalogue>(
     warn: (message) => warnings.push(message),
   })
   const receiver = new Receiver({
+    ...(mirror ? { mirror } : {}),
     landing,
     catalogue,
     ledger,

@@ -222,8 +222,9 @@ export class KnexCatalogue
     return projectedUpTo(this.#read, site)
   }
 
-  project(site: string, events: readonly Event[], upTo: number): Promise<void> {
-    return this.#writer.project({ site, events, upTo })
+  /** `again`: the log is another one behind `upTo` than it was; what follows is projected anew. */
+  project(site: string, events: readonly Event[], upTo: number, again = false): Promise<void> {
+    return this.#writer.project({ site, events, upTo, again })
   }
 
   // --- packs

@@ -47,10 +47,12 @@ export interface Projected {
   site: string
   events: readonly Event[]
   upTo: number
+  /** The number goes back to `upTo`. */
+  again?: boolean
 }
 
 /** All of it in one transaction, so that a crash leaves neither an event out nor one applied that isn't counted. */
-export async function project(knex: Knex, { site, events, upTo }: Projected): Promise<void> {
+export async function project(knex: Knex, { site, events, upTo, again = false }: Projected): Promise<void> {
   await knex.transaction(async (trx) => {
     const before = await projectedUpTo(trx, site)
     const fresh = events.filter(({ seq }) => seq > before).flatMap((event) => known(event) ?? [])
@@ -61,6 +63,6 @@ export async function project(knex: Knex, { site, events, upTo }: Projected): Pr
         else for (const event of run) await apply(trx, event, site)
       }
     }
-    if (upTo > before) await trx(CURSORS).insert({ site, seq: upTo }).onConflict('site').merge()
+    if (again ? upTo < before : upTo > before) await trx(CURSORS).insert({ site, seq: upTo }).onConflict('site').merge()
   })
 }
