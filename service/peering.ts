@@ -17,6 +17,7 @@ import type { MirrorPort, Receive } from './ingest/ports.ts'
 import { HttpLink } from './peer/http-link.ts'
 import { localCopies } from './peer/local-copies.ts'
 import { PeerMemory } from './peer/memory.ts'
+import { mirrorPort } from './peer/mirror-port.ts'
 import { rejoinIfOld } from './peer/rejoin.ts'
 import { PeerServer } from './peer/server.ts'
 import type { StoredInstances } from './retrieve/open-instance.ts'
@@ -129,28 +130,10 @@ export function openPeering(options: PeeringOptions): Peering {
     onFenced,
     warn,
   })
-  const mirror: MirrorPort = {
-    refusal: (source) => pair.mirror.refusal(source),
-    isStrict: (source) => pair.mirror.isStrict(source),
-    begin: (copy) => {
-      lastArrival = performance.now()
-      const mirrored = pair.mirror.begin(copy)
-      if (!mirrored) pair.doubt()
-      return (
-        mirrored && {
-          ...mirrored,
-          finish: async (last) => {
-            const durability = await mirrored.finish(last)
-            if (durability === 'local') pair.doubt()
-            return durability
-          },
-        }
-      )
-    },
-    isOwed: (sha256) => catalogue.isOwed(sha256),
-    paid: (copy) => catalogue.paid([copy]),
-    oweUs: (copy) => link.owe([copy]),
+  const arrived = (): void => {
+    lastArrival = performance.now()
   }
+  const mirror = mirrorPort({ pair, link, catalogue, arrived })
   let server: PeerServer | undefined
   return {
     pair,

@@ -219,7 +219,7 @@ async function readJson(req: IncomingMessage): Promise<unknown> {
 }
 
 /** `later` is what a retry may mend; input that Firn itself let through at one site is not refused for ever at the other without need. */
-function refusalFor(error: unknown): { code: 'busy' | 'refused' | 'never'; message: string } {
+export function refusalFor(error: unknown): { code: 'busy' | 'refused' | 'never'; message: string } {
   const { message } = error as Error
   if (error instanceof PeerError) return { code: error.code === 'away' ? 'busy' : error.code, message }
   if (error instanceof ArchiveError) return { code: error.retry === 'never' ? 'never' : 'busy', message }
