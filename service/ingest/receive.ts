@@ -265,7 +265,10 @@ export class Receiver implements Receive {
   }
 
   /** One site is not enough for a source that wants both, whichever it is, and however often it asks. */
-  #refusal({ fromPeer, source }: Pick<Arrival, 'fromPeer' | 'source'>, durability: 'both' | 'local'): Pick<Kept, 'refusal'> {
+  #refusal(
+    { fromPeer, source }: Pick<Arrival, 'fromPeer' | 'source'>,
+    durability: 'both' | 'local',
+  ): Pick<Kept, 'refusal'> {
     if (fromPeer || durability === 'both' || !this.#options.mirror?.isStrict(source.name)) return {}
     return { refusal: new ArchiveError('unavailable', 'the other site did not confirm it, and this source wants both') }
   }

@@ -34,6 +34,9 @@ export function mirrorPort({ pair, link, catalogue, arrived }: MirrorPortOptions
     // What the other site had it may have lost since: until a comparison has proved the opposite it is asked again.
     isOwed: async (sha256) => !pair.inSync || (await catalogue.isOwed(sha256)),
     paid: (copy) => catalogue.paid([copy]),
-    oweUs: (copy) => link.owe([copy]),
+    oweUs: async (copy) => {
+      pair.doubt()
+      await link.owe([copy])
+    },
   }
 }

@@ -143,13 +143,15 @@ export class PeerServer {
       return proofSchema.parse(JSON.parse(req.trailers[PROOF_TRAILER] ?? '{}'))
     }
     const body = req as AsyncIterable<Buffer>
-    const { sha256 } = await this.#options.receive.receive({
-      body,
-      source,
-      expected: { sopInstanceUid },
-      fromPeer: { proof },
-    })
-    answer(res, { sha256 })
+    const { pair, receive } = this.#options
+    try {
+      const { sha256 } = await receive.receive({ body, source, expected: { sopInstanceUid }, fromPeer: { proof } })
+      answer(res, { sha256 })
+    } catch (error) {
+      // The other site has it, and this one hasn't.
+      pair.doubt()
+      throw error
+    }
   }
 
   async #lacking(req: IncomingMessage, res: ServerResponse): Promise<void> {

@@ -1,5 +1,10 @@
-import type { CatalogueReplication, InstanceRecord, NewInstance, RecordOutcome } from '../../service/catalogue/ports.ts'
-import type { CopyId } from '../../service/catalogue/ports.ts'
+import type {
+  CatalogueReplication,
+  CopyId,
+  InstanceRecord,
+  NewInstance,
+  RecordOutcome,
+} from '../../service/catalogue/ports.ts'
 import { type Books, copyOf, type Disk } from './disk.ts'
 import type { Step } from './log.ts'
 

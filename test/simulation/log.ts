@@ -11,7 +11,8 @@ export interface Line extends Head {
 const hashOf = (site: string, prev: string, seq: number, text: string): string =>
   createHash('sha256').update(`${site} ${prev} ${seq} ${text}`).digest('hex')
 
-export const encode = (lines: readonly Line[]): Buffer => Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
+export const encode = (lines: readonly Line[]): Buffer =>
+  Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
 export const decode = (bytes: Buffer): Line[] =>
   bytes
     .toString()

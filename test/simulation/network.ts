@@ -129,8 +129,7 @@ export function linkOver(network: Network, from: { name: Name; site: string; ali
     owe: async (copies) => {
       await call('owe', [...copies])
     },
-    events: async (after, waitMs) =>
-      Buffer.from((await call('events', { after, waitMs }, waitMs + TIMEOUT_MS)).lines),
+    events: async (after, waitMs) => Buffer.from((await call('events', { after, waitMs }, waitMs + TIMEOUT_MS)).lines),
     ourEvents: async (after) => Buffer.from((await call('ourEvents', { after })).lines),
     digests: (range) => call('digests', range),
     fetch: async () => undefined,
@@ -145,7 +144,8 @@ function sending(copy: Sent, store: (ask: Calls['store']['ask']) => Promise<{ sh
     },
     finish: async (last) => {
       const { sha256 } = await store({ copy, bytes: Buffer.concat(chunks), last })
-      if (sha256 !== last.sha256) throw new PeerError('refused', 'the other site holds other bytes than were sent to it')
+      if (sha256 !== last.sha256)
+        throw new PeerError('refused', 'the other site holds other bytes than were sent to it')
     },
     abandon: () => undefined,
   }

@@ -66,11 +66,9 @@ export class Oracle {
       if (!kept.has(sha256)) holders.delete(name)
       if (this.#holds(other(name), sha256)) holders.add(other(name))
     }
-    const { disks } = this.#everything
-    const known = new Set(
-      [...replacement.log, ...(disks[other(name)].peerLogs.get(disks[name].site) ?? [])].map(({ text }) => text),
-    )
-    for (const [text, at] of this.#said) if (at === name && !known.has(text)) this.#said.delete(text)
+    // Known limit: the events of storage that was removed are kept by the site that outlived it, and don't go to the new one.
+    const known = new Set([replacement, this.#everything.disks[other(name)]].flatMap(textsOf))
+    for (const text of this.#said.keys()) if (!known.has(text)) this.#said.delete(text)
     this.#lostAt[name] = this.#everything.now()
     this.#lies.A.clear()
     this.#lies.B.clear()
@@ -96,7 +94,8 @@ export class Oracle {
       const claims = this.#everything.running(name)?.pair.inSync ?? false
       this.#lies[name] = new Map(claims ? differences.map((each) => [each, before.get(each) ?? now]) : [])
       for (const [difference, since] of this.#lies[name]) {
-        if (now - since > GRACE_MS) throw new Broken(`${name} says in sync since ${since.toFixed(0)}, but: ${difference}`)
+        if (now - since > GRACE_MS)
+          throw new Broken(`${name} says in sync since ${since.toFixed(0)}, but: ${difference}`)
       }
     }
   }
@@ -118,10 +117,12 @@ export class Oracle {
       const disk = disks[name]
       const theirs = disks[other(name)].peerLogs.get(disk.site) ?? []
       if (theirs.at(-1)?.hash !== disk.log.at(-1)?.hash)
-        throw new Broken(`in the end ${other(name)} lacks events of ${name}: it has ${theirs.length} of ${disk.log.length}`)
+        throw new Broken(
+          `in the end ${other(name)} lacks events of ${name}: it has ${theirs.length} of ${disk.log.length}`,
+        )
       if (disk.books.owed.length > 0) throw new Broken(`in the end ${name} owes ${disk.books.owed.length}`)
     }
-    const texts = new Set(NAMES.flatMap((name) => [disks[name].log, ...disks[name].peerLogs.values()].flat().map(({ text }) => text)))
+    const texts = new Set(NAMES.flatMap((name) => textsOf(disks[name])))
     for (const [text, name] of this.#said) {
       if (!texts.has(text)) throw new Broken(`what was said at ${name} is in no log: ${text}`)
     }
@@ -155,3 +156,5 @@ export class Oracle {
     return differences
   }
 }
+
+const textsOf = ({ log, peerLogs }: Disk): string[] => [log, ...peerLogs.values()].flat().map(({ text }) => text)

@@ -18,7 +18,6 @@ export interface RejoinOptions {
  */
 export async function rejoin({ disk, name, link, step, generation }: RejoinOptions): Promise<string[]> {
   const { memory, site } = disk
-  if (memory.site === undefined) return []
   const log = new SimLog(site, disk.log, step)
   let theirs: Hello
   try {

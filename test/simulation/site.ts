@@ -78,7 +78,13 @@ export class Site implements Peer {
     const { disk } = this
     const { scheduler, start, safeguards } = this.#options
     const again = safeguards.oldSitesFenced
-      ? await rejoin({ disk, link: this.#link, step: () => this.#step(), generation: `generation-${start}`, name: this.name })
+      ? await rejoin({
+          disk,
+          link: this.#link,
+          step: () => this.#step(),
+          generation: `generation-${start}`,
+          name: this.name,
+        })
       : []
     for (const text of again) await this.#log.append(text)
     await this.#log.append(`started ${start}`)
@@ -150,11 +156,11 @@ export class Site implements Peer {
     const { safeguards, onTaken } = this.#options
     const { sopInstanceUid, source } = copy
     const own = safeguards.digestsCompared ? last.sha256 : createHash('sha256').update(bytes).digest('hex')
-    const { sha256 } = await this.#receiver.receive({
-      body: inOne(bytes),
-      source: source as Landed['source'],
-      expected: { sopInstanceUid },
-      fromPeer: { proof: () => ({ ...last, sha256: own }) },
+    const incoming = { body: inOne(bytes), source: source as Landed['source'], expected: { sopInstanceUid } }
+    const fromPeer = { proof: () => ({ ...last, sha256: own }) }
+    const { sha256 } = await this.#receiver.receive({ ...incoming, fromPeer }).catch((error) => {
+      this.pair.doubt()
+      throw error
     })
     onTaken(from)
     return { sha256: safeguards.digestsCompared ? sha256 : last.sha256 }
@@ -191,7 +197,9 @@ export class Site implements Peer {
   }
 
   async #replay(): Promise<void> {
-    const found = [...this.disk.landing.entries()].sort(([, a], [, b]) => (a.receivedAt < b.receivedAt ? -1 : a.receivedAt > b.receivedAt ? 1 : 0))
+    const found = [...this.disk.landing.entries()].sort(([, a], [, b]) =>
+      a.receivedAt < b.receivedAt ? -1 : a.receivedAt > b.receivedAt ? 1 : 0,
+    )
     for (const [offset, landed] of found) {
       const known = this.disk.books.copies.get(landed.sopInstanceUid)?.some(({ sha256 }) => sha256 === landed.sha256)
       if (known) continue
@@ -301,7 +309,10 @@ export class Site implements Peer {
     const mirror = safeguards.localAcksNoted ? port : { ...port, begin: this.pair.mirror.begin.bind(this.pair.mirror) }
     const warn = (message: string): void => scheduler.note(`${this.name} warns: ${message}`)
     const ledger = new Ledger({ catalogue, settled: () => undefined, warn })
-    const landing = { append: (member: Member, chunks: Buffer[]) => this.#land(member, chunks), settled: () => undefined }
+    const landing = {
+      append: (member: Member, chunks: Buffer[]) => this.#land(member, chunks),
+      settled: () => undefined,
+    }
     return new Receiver({
       landing: landing as unknown as ReceiverOptions['landing'],
       catalogue,
@@ -337,7 +348,9 @@ interface Member {
   note: { sha256: string; received: string; source: Landed['source'] }
 }
 
-const text = (lines: readonly Line[]): { lines: string } => ({ lines: lines.map((line) => `${JSON.stringify(line)}\n`).join('') })
+const text = (lines: readonly Line[]): { lines: string } => ({
+  lines: lines.map((line) => `${JSON.stringify(line)}\n`).join(''),
+})
 
 async function* inOne(bytes: Buffer): AsyncGenerator<Buffer> {
   yield bytes

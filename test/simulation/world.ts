@@ -34,7 +34,11 @@ export class World {
     this.#safeguards = safeguards
     this.scheduler = new Scheduler(seed, keepTrace)
     this.network = new Network(this.scheduler, (name) => this.running(name))
-    this.oracle = new Oracle({ now: () => this.scheduler.now, disks: this.disks, running: (name) => this.running(name) })
+    this.oracle = new Oracle({
+      now: () => this.scheduler.now,
+      disks: this.disks,
+      running: (name) => this.running(name),
+    })
   }
 
   running(name: Name): Site | undefined {
@@ -122,9 +126,11 @@ export class World {
       },
     })
     this.#sites[name] = site
-    site.start().catch((error) => this.#guard(() => {
-      throw error
-    }))
+    site.start().catch((error) =>
+      this.#guard(() => {
+        throw error
+      }),
+    )
   }
 
   #crash(name: Name): void {
@@ -243,6 +249,7 @@ export class World {
   #replace(name: Name, disk: Disk): void {
     this.oracle.storageLost(name, disk)
     this.disks[name] = disk
+    this.#backups = []
     this.scheduler.note(`${name} has other storage: ${disk.site}, ${disk.landing.length} in the landing`)
     this.#startIn(name, this.#pause())
   }
