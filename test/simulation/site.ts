@@ -30,8 +30,8 @@ export interface SiteOptions {
   clockAheadMs(): number
   /** It has to be started again. */
   onFenced(): void
-  /** It has taken in something from this storage of the other site. */
-  onTaken(site: string): void
+  /** It works with this storage of the other site. */
+  onAdmitted(site: string): void
 }
 
 export const STRICT = 'STRICT'
@@ -122,27 +122,32 @@ export class Site implements Peer {
     return this.#log.append(text)
   }
 
-  /** Two persons remove the other site from the pair; see service/site-control.ts. */
-  async removePeer(): Promise<void> {
+  /** Two persons remove the other site from the pair. Resolves with its storage, or undefined when it is well; see service/site-control.ts. */
+  async removePeer(): Promise<string | undefined> {
     const { memory } = this.disk
-    if (memory.site === undefined || this.pair.health.up) return
-    await this.#log.append(`removed ${memory.site}`)
+    const { site } = memory
+    if (site === undefined || this.pair.health.up) return undefined
+    await this.#log.append(`removed ${site}`)
     await this.#step()
-    if (this.#options.safeguards.removedRemembered) memory.removed.push(memory.site)
+    if (this.#options.safeguards.removedRemembered) memory.removed.push(site)
     memory.site = undefined
     memory.name = undefined
     this.pair.forgetPeer()
     this.#options.scheduler.note(`${this.name} removed the other site`)
+    return site
   }
 
   async answer<K extends Kind>(kind: K, from: string, ask: Calls[K]['ask']): Promise<Calls[K]['answer']> {
     if (!this.ready) throw new PeerError('away', 'starting')
     await this.#step()
     if (kind === 'ourEvents') this.pair.assertIs(from)
-    else if (kind !== 'hello') this.pair.assertAdmits(from)
+    else if (kind !== 'hello') {
+      this.pair.assertAdmits(from)
+      this.#options.onAdmitted(from)
+    }
     const answers: { [Each in Kind]: (ask: Calls[Each]['ask']) => Promise<Calls[Each]['answer']> } = {
       hello: (theirs) => this.pair.greeted(this.#heard(theirs)),
-      store: (sent) => this.#store(from, sent),
+      store: (sent) => this.#store(sent),
       lacking: (copies) => lacking(this.#local, copies),
       owe: (copies) => this.#owe(copies),
       events: ({ after, waitMs }) => this.#events(after, waitMs),
@@ -152,8 +157,8 @@ export class Site implements Peer {
     return answers[kind](ask)
   }
 
-  async #store(from: string, { copy, bytes, last }: Calls['store']['ask']): Promise<{ sha256: string }> {
-    const { safeguards, onTaken } = this.#options
+  async #store({ copy, bytes, last }: Calls['store']['ask']): Promise<{ sha256: string }> {
+    const { safeguards } = this.#options
     const { sopInstanceUid, source } = copy
     const own = safeguards.digestsCompared ? last.sha256 : createHash('sha256').update(bytes).digest('hex')
     const incoming = { body: inOne(bytes), source: source as Landed['source'], expected: { sopInstanceUid } }
@@ -162,7 +167,6 @@ export class Site implements Peer {
       this.pair.doubt()
       throw error
     })
-    onTaken(from)
     return { sha256: safeguards.digestsCompared ? sha256 : last.sha256 }
   }
 

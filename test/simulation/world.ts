@@ -119,9 +119,9 @@ export class World {
       ...{ name, disk: this.disks[name], scheduler, network, start, safeguards: this.#safeguards },
       clockAheadMs: () => this.#clocks[name],
       onFenced: () => this.#startIn(name, 1000),
-      onTaken: (from) => {
+      onAdmitted: (from) => {
         this.#guard(() => {
-          if (this.#removed.has(from)) throw new Broken(`${name} took something from ${from}, which was removed`)
+          if (this.#removed.has(from)) throw new Broken(`${name} works with ${from}, which was removed`)
         })
       },
     })
@@ -178,9 +178,12 @@ export class World {
       const is = this.disks[other(name)].site
       if (!site || paired === undefined || paired === is || site.pair.health.up) continue
       if (!this.#calm && this.scheduler.random.next() < 0.8) continue
-      this.#removed.add(paired)
-      void site.removePeer()
+      this.#remove(site)
     }
+  }
+
+  #remove(keeper: Site): void {
+    void keeper.removePeer().then((storage) => storage !== undefined && this.#removed.add(storage))
   }
 
   // --- what can happen
@@ -265,8 +268,7 @@ export class World {
     this.scheduler.after(wait, () => {
       const keeper = this.running(there)
       if (keeper && keeper.memory.site === site && !keeper.pair.health.up) {
-        this.#removed.add(site)
-        void keeper.removePeer()
+        this.#remove(keeper)
         this.#startIn(name, 1000)
       }
       this.scheduler.after(20_000, () => {
