@@ -20,6 +20,7 @@ import { fetchRecords } from './peer/fetch-records.ts'
 import { HttpLink } from './peer/http-link.ts'
 import { localCopies } from './peer/local-copies.ts'
 import { PeerMemory } from './peer/memory.ts'
+import { mirrorPort } from './peer/mirror-port.ts'
 import { rejoinIfOld } from './peer/rejoin.ts'
 import { PeerServer } from './peer/server.ts'
 import type { StoredInstances } from './retrieve/open-instance.ts'
@@ -157,29 +158,10 @@ export function openPeering(options: PeeringOptions): Peering {
     onFenced,
     warn,
   })
-  const mirror: MirrorPort = {
-    refusal: (source) => pair.mirror.refusal(source),
-    isStrict: (source) => pair.mirror.isStrict(source),
-    begin: (copy) => {
-      lastArrival = performance.now()
-      const mirrored = pair.mirror.begin(copy)
-      if (!mirrored) pair.doubt()
-      return (
-        mirrored && {
-          ...mirrored,
-          finish: async (last) => {
-            const durability = await mirrored.finish(last)
-            if (durability === 'local') pair.doubt()
-            return durability
-          },
-        }
-      )
-    },
-    // Nothing need be owed to a site that has just come: only a comparison tells what it has.
-    isOwed: async (sha256) => !pair.inSync || (await catalogue.replication.isOwed(sha256)),
-    paid: (copy) => catalogue.replication.paid([copy]),
-    oweUs: (copy) => link.owe([copy]),
+  const arrived = (): void => {
+    lastArrival = performance.now()
   }
+  const mirror = mirrorPort({ pair, link, catalogue: catalogue.replication, arrived })
   /** Corrections of the other site change nothing here before their records have come. */
   const bringRecords = async (): Promise<void> => {
     while (!stopping.signal.aborted) {

@@ -234,7 +234,7 @@ export class Receiver implements Receive {
       const location = await this.#keepAgain(copy, arrived, receivedAt)
       const durability = await this.#durabilityOfKnown(copy, arrived, last, proof !== undefined)
       const receipt: Receipt = { ...copy, outcome: 'duplicate', durability }
-      if (!proof?.served || known.length === 1) return { receipt }
+      if (!proof?.served || known.length === 1) return { receipt, ...this.#refusal(arrival, durability) }
       // The other site serves a copy that may be only kept here: the catalogue says which it is to be.
       const again = { ...copy, receivedAt, source: arrival.source, location }
       return { receipt, instance: { ...newInstance(header, again), servedThere: true } }
@@ -247,19 +247,30 @@ export class Receiver implements Receive {
     this.#landings.begin(copy, landed)
     try {
       const durability = proof ? 'both' : ((await arrived.mirrored()?.finish(last)) ?? 'local')
-      const location = await landed.catch((error) => this.#throughPeer(error, durability, copy))
-      if (!location) return { receipt: { ...copy, outcome, durability: 'local' } }
+      // What the other site sends is kept here or refused: to pass it back to the sender would be no second copy.
+      const location = await (proof ? landed : landed.catch((error) => this.#throughPeer(error, durability, copy)))
+      if (!location) {
+        const receipt: Receipt = { ...copy, outcome, durability: 'local' }
+        return { receipt, ...this.#refusal(arrival, 'local') }
+      }
       const settled = { ...copy, receivedAt, source: arrival.source, location }
       const owed = mirror !== undefined && durability === 'local'
       const instance = { ...newInstance(header, settled), owed, servedThere: proof?.served ?? false }
       const receipt: Receipt = { ...copy, outcome, durability }
-      if (proof || !owed || !mirror.isStrict(arrival.source.name)) return { receipt, instance }
-      const refusal = new ArchiveError('unavailable', 'the other site did not confirm it, and this source wants both')
-      return { receipt, instance, refusal }
+      return { receipt, instance, ...this.#refusal(arrival, durability) }
     } finally {
       await landed.catch(() => undefined)
       this.#landings.end(copy)
     }
+  }
+
+  /** One site is not enough for a source that wants both, whichever it is, and however often it asks. */
+  #refusal(
+    { fromPeer, source }: Pick<Arrival, 'fromPeer' | 'source'>,
+    durability: 'both' | 'local',
+  ): Pick<Kept, 'refusal'> {
+    if (fromPeer || durability === 'both' || !this.#options.mirror?.isStrict(source.name)) return {}
+    return { refusal: new ArchiveError('unavailable', 'the other site did not confirm it, and this source wants both') }
   }
 
   /** Where our own storage failed and the other site has the bytes, they are safe, and it sends them to us later. */

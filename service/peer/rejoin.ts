@@ -58,6 +58,7 @@ export async function rejoinIfOld(options: RejoinOptions): Promise<Rejoined | un
 
 /** How far the other site has our log, if that is further than, or beside, what we have. */
 async function remembered({ site, name, memory, link }: RejoinOptions, log: PeerLog): Promise<Head | undefined> {
+  // Asked even by a site that is paired with nobody: its copy may be older than the pair, and the other site knows it.
   try {
     const mine = {
       protocol: PROTOCOL,

@@ -147,13 +147,15 @@ export class PeerServer {
       return proofSchema.parse(JSON.parse(req.trailers[PROOF_TRAILER] ?? '{}'))
     }
     const body = req as AsyncIterable<Buffer>
-    const { sha256 } = await this.#options.receive.receive({
-      body,
-      source,
-      expected: { sopInstanceUid },
-      fromPeer: { proof },
-    })
-    answer(res, { sha256 })
+    const { pair, receive } = this.#options
+    try {
+      const { sha256 } = await receive.receive({ body, source, expected: { sopInstanceUid }, fromPeer: { proof } })
+      answer(res, { sha256 })
+    } catch (error) {
+      // The other site has it, and this one hasn't.
+      pair.doubt()
+      throw error
+    }
   }
 
   async #lacking(req: IncomingMessage, res: ServerResponse): Promise<void> {
@@ -230,7 +232,7 @@ async function readJson(req: IncomingMessage): Promise<unknown> {
 }
 
 /** `later` is what a retry may mend; input that Firn itself let through at one site is not refused for ever at the other without need. */
-function refusalFor(error: unknown): { code: 'busy' | 'refused' | 'never'; message: string } {
+export function refusalFor(error: unknown): { code: 'busy' | 'refused' | 'never'; message: string } {
   const { message } = error as Error
   if (error instanceof PeerError) return { code: error.code === 'away' ? 'busy' : error.code, message }
   if (error instanceof ArchiveError) return { code: error.retry === 'never' ? 'never' : 'busy', message }
