@@ -42,6 +42,8 @@ export class HttpSending implements Sending {
     this.#request.addTrailers({ [PROOF_TRAILER]: JSON.stringify(proof) })
     this.#request.end()
     const timer = setTimeout(() => this.#request.destroy(new Error('no answer in time')), this.#timeoutMs)
+    // What fills the buffers of a slow line is still on its way; the other site says so as long as some of it arrives.
+    this.#request.on('information', () => timer.refresh())
     try {
       const answer = await this.#answered
       if (answer.status !== OK) throw refusalOf(answer)
