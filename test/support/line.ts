@@ -56,17 +56,19 @@ export class Line {
   }
 
   async #carry(direction: Direction, from: Socket, to: Socket): Promise<void> {
+    let delivered = Promise.resolve()
     try {
       for await (const chunk of from as AsyncIterable<Buffer>) {
         await this.#passed(direction)
         if (this.#state === 'answers-lost' && direction === 'answers') break
-        await this.#crossing(direction, chunk.length)
+        const { arrived } = await this.#sent(direction, chunk.length)
+        delivered = delivered.then(() => arrived).then(() => write(to, chunk))
         if (to.destroyed) break
-        if (!to.write(chunk)) await new Promise((resolve) => to.once('drain', resolve).once('close', resolve))
       }
     } catch {
       // A connection that broke here breaks there too.
     }
+    await delivered
     await this.#passed(direction)
     from.destroy()
     to.destroy()
@@ -80,15 +82,21 @@ export class Line {
     }
   }
 
-  /** All connections share the line. */
-  async #crossing(direction: Direction, bytes: number): Promise<void> {
-    if (typeof this.#state !== 'object' || !('delayMs' in this.#state)) return
+  /** Resolves when a chunk is on the line, which all connections share, with what resolves when it has arrived. */
+  async #sent(direction: Direction, bytes: number): Promise<{ arrived: Promise<void> }> {
+    if (typeof this.#state !== 'object' || !('delayMs' in this.#state)) return { arrived: Promise.resolve() }
     const { delayMs, bytesPerSecond } = this.#state
     const now = performance.now()
     const freeAt = Math.max(this.#freeAt[direction], now) + (bytes / bytesPerSecond) * 1000
     this.#freeAt[direction] = freeAt
-    await delay(freeAt + delayMs - now)
+    await delay(freeAt - now)
+    return { arrived: delay(delayMs) }
   }
+}
+
+async function write(to: Socket, chunk: Buffer): Promise<void> {
+  if (to.destroyed || to.write(chunk)) return
+  await new Promise<void>((resolve) => to.once('drain', resolve).once('close', resolve))
 }
 
 function signal(): { given: Promise<void>; give: () => void } {
