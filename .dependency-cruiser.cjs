@@ -11,7 +11,7 @@ const useCases =
   '^service/(ingest|import|retrieve|lifecycle|landing|packing|events|stores|retention|corrections|commitment)/'
 /** The only place that builds concrete parts: the node, and the storage with its catalogue that it opens. */
 const compositionRoot =
-  '^service/(main|archive|background|imports|audit-node|open-commitments|peering|site-control)[.]ts$'
+  '^service/(main|archive|background|imports|audit-node|open-commitments|peering|pair-sites|site-control)[.]ts$'
 const isTest = '[.]test[.]ts$'
 const protocolPackages = ['express', 'express-rate-limit', 'helmet', 'knex', 'sqlite3', 'pg', '@aws-sdk']
 

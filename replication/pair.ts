@@ -75,6 +75,7 @@ export class Pair {
   readonly #stopping = new AbortController()
   #chain: PeerChain | undefined
   #theirSession: string | undefined
+  #theirGeneration: string | undefined
   #refusal: string | undefined
   #fenced = false
   #confirmed: Head | undefined
@@ -115,6 +116,11 @@ export class Pair {
     return this.#refusal ?? (this.health.up ? undefined : `away: ${this.health.why}`)
   }
 
+  /** Of the other site's storage, as it said last. */
+  get theirGeneration(): string | undefined {
+    return this.#theirGeneration
+  }
+
   /** The other site may hold less than this one, or more: until the next comparison nobody says that they are equal. */
   doubt(): void {
     this.#doubts += 1
@@ -125,6 +131,7 @@ export class Pair {
   forgetPeer(): void {
     this.#chain = undefined
     this.#theirSession = undefined
+    this.#theirGeneration = undefined
     this.#refusal = undefined
     this.#confirmed = undefined
     this.#lastComparison = undefined
@@ -253,6 +260,7 @@ export class Pair {
       notify({ notice: 'paired', detail: `${theirs.name} (${theirs.site})` })
     }
     this.#refusal = undefined
+    this.#theirGeneration = theirs.generation
     if (theirs.sees) this.confirm(theirs.sees.head)
     if (theirs.session !== this.#theirSession) {
       this.#theirSession = theirs.session

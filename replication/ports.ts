@@ -57,6 +57,8 @@ export interface PeerLink {
   ourEvents(after: number): Promise<Buffer>
   /** See Digests. */
   digests(range: DigestRange): Promise<DigestAnswer>
+  /** The text of a record that an event names by its digest; undefined when the other site has it not either. */
+  record(sha256: string): Promise<string | undefined>
   /** The bytes of a copy; undefined when the other site has it not either. */
   fetch(sha256: string): Promise<AsyncIterable<Buffer> | undefined>
 }

@@ -23,7 +23,7 @@ import { type PacksReport, replayPacks } from './ingest/replay-packs.ts'
 import { listSegments } from './landing/files.ts'
 import { Landing } from './landing/landing.ts'
 import { healer } from './peer/heal.ts'
-import { openPeerAccess, openPeering, type PeerAccess, type Peering, rejoin } from './peering.ts'
+import { openPeerAccess, openPeering, type Peering, rejoin } from './peering.ts'
 import { ComplianceClock } from './retention/clock.ts'
 import { BlockCache } from './retrieve/block-cache.ts'
 import { StoredInstances } from './retrieve/open-instance.ts'
@@ -60,6 +60,8 @@ export interface Archive {
   hooks: ArchiveHooks
   /** Undefined where there is one site. */
   peering: Peering | undefined
+  /** Brings an instance back from the other site; rejects where that can't. */
+  heal: ((record: InstanceRecord) => Promise<InstanceRecord>) | undefined
   /** What an administrator has to look into. */
   troubles(): string[]
   close(): Promise<void>
@@ -144,8 +146,11 @@ export async function openArchive(
     }
     const ledger = new Ledger({ catalogue, settled, warn })
     const isIntact = (stored: InstanceRecord): Promise<boolean> => instances.isIntact(stored)
-    const peering = access && openPeering({ access, folder, catalogue, instances, events, projector, log, onFenced })
-    const reader = peering ? readAny(access, instances, landing, catalogue, config, warn) : instances
+    const peering =
+      access && openPeering({ access, folder, catalogue, instances, events, projector, records, log, onFenced })
+    const bufferedBytesMax = config.limits.bufferedInstanceBytesMax
+    const heal = access && healer({ link: access.link, landing, catalogue, bufferedBytesMax, warn })
+    const reader = heal ? new ReadAny({ own: instances, heal }) : instances
     const receiver = new Receiver({
       landing,
       catalogue,
@@ -190,6 +195,7 @@ export async function openArchive(
       ledger,
       receiver,
       peering,
+      heal,
       hooks,
       troubles,
       close,
@@ -203,18 +209,6 @@ export async function openArchive(
 
 export function policyOf({ qualityRejected, rejectionNotes }: Config['corrections']): RejectionPolicy {
   return { shownCodes: qualityRejected === 'show' ? [QUALITY] : [], notesShown: rejectionNotes === 'show' }
-}
-
-function readAny(
-  { link }: PeerAccess,
-  own: StoredInstances,
-  landing: Landing,
-  catalogue: KnexCatalogue,
-  { limits }: Config,
-  warn: (message: string, details: object) => void,
-): ReadAny {
-  const bufferedBytesMax = limits.bufferedInstanceBytesMax
-  return new ReadAny({ own, heal: healer({ link, landing, catalogue, bufferedBytesMax, warn }) })
 }
 
 /** A log that can't be written, on a full disk or because it is damaged, keeps nobody from reading images. */

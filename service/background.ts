@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { Archive } from './archive.ts'
+import { isPacked, type Pack } from './catalogue/ports.ts'
 import type { RetentionConfig } from './config/retention.ts'
 import type { ScrubConfig, SealingConfig } from './config/stores.ts'
 import { ClearLanding } from './lifecycle/clear-landing.ts'
@@ -17,6 +18,7 @@ import { Tiering, type TieringConfig, tiersOf } from './lifecycle/tiers/tiering.
 import { Volumes } from './lifecycle/tiers/volumes.ts'
 import { decidedUntil } from './lifecycle/worm/decided.ts'
 import { Worm } from './lifecycle/worm/worm.ts'
+import { pairSites } from './pair-sites.ts'
 import { StudyGuard } from './retention/guard.ts'
 import type { KeepingFacts } from './retention/ports.ts'
 import { Retention } from './retention/retention.ts'
@@ -104,6 +106,7 @@ export function openBackground({
   const retention = new Retention({
     ...{ config: config.retention, catalogue, events, stores, guard, clearLanding, warn },
     ...{ projector: archive.projector, clock: archive.clock },
+    ...(archive.peering ? { sites: pairSites(archive.peering, events.site, archive.clock) } : {}),
     forget: async (studyUid) => forget?.(studyUid),
     locks: worm,
   })
@@ -126,6 +129,7 @@ export function openBackground({
     copies,
     tiers,
     worm,
+    rescue: (pack) => rescued(archive, pack),
     periodMs: config.scrub.periodDays * 24 * 3_600_000,
     bytesPerSecond: config.scrub.bytesPerSecond,
     warn,
@@ -154,4 +158,17 @@ export function openBackground({
   archive.hooks.used = (pack) => tiering.uses.used(pack)
   archive.hooks.admit = () => tiering.watch.admit()
   return { copies, sealer, sealing, drainer, scrubber, tiering, retention, reconciler, worm }
+}
+
+/** Whether all instances of a pack that no store has whole came back from the other site. */
+async function rescued({ catalogue, heal }: Archive, pack: Pack): Promise<boolean> {
+  if (!heal) return false
+  const copies = await catalogue.retention.copies(pack.studyUid)
+  const lost = copies.filter(({ location }) => isPacked(location) && location.pack === pack.id)
+  try {
+    for (const record of lost) await heal(record)
+    return lost.length > 0
+  } catch {
+    return false
+  }
 }

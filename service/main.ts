@@ -246,7 +246,10 @@ export class Node {
       config: this.#config,
       describer,
       lastArrival: () => this.#lastArrival,
-      forget: (studyUid) => metadata.remove(studyUid),
+      forget: async (studyUid) => {
+        await metadata.remove(studyUid)
+        await archive.packs.forgetStudy(studyUid)
+      },
       log: this.#log,
     })
     this.#background = background

@@ -6,6 +6,7 @@ import { Pair, type PairNotice } from '../replication/pair.ts'
 import type { Clock } from '../replication/ports.ts'
 import type { KnexCatalogue } from './catalogue/knex/catalogue.ts'
 import type { PeerConfig } from './config/peer.ts'
+import type { Records } from './corrections/records.ts'
 import type { DataFolder } from './data-folder.ts'
 import { SYSTEM } from './events/event.ts'
 import { peerFolder } from './events/files.ts'
@@ -14,6 +15,8 @@ import type { EventLog } from './events/log.ts'
 import { PeerLog } from './events/peer-log.ts'
 import type { Projector } from './events/projector.ts'
 import type { MirrorPort, Receive } from './ingest/ports.ts'
+import { type ConfirmHoldsOptions, confirmHolds } from './peer/confirm-holds.ts'
+import { fetchRecords } from './peer/fetch-records.ts'
 import { HttpLink } from './peer/http-link.ts'
 import { localCopies } from './peer/local-copies.ts'
 import { PeerMemory } from './peer/memory.ts'
@@ -24,6 +27,7 @@ import { VERSION } from './version.ts'
 
 /** Senders count as being served for so long after the last instance. */
 const BUSY_MS = 1000
+const RECORDS_MS = 1000
 
 /** The way to the other site, opened before anything else of this one is. */
 export interface PeerAccess {
@@ -81,6 +85,7 @@ export interface PeeringOptions {
   instances: StoredInstances
   events: EventLog
   projector: Projector
+  records: Records
   log: Logger
   /** This site has to stop serving, and start again. */
   onFenced(): void
@@ -88,18 +93,40 @@ export interface PeeringOptions {
 
 /** This site's half of the pair, put together. */
 export function openPeering(options: PeeringOptions): Peering {
-  const { access, folder, catalogue, instances, events, projector, log, onFenced } = options
+  const { access, folder, catalogue, instances, events, projector, records, log, onFenced } = options
   const { config, memory, link, tls } = access
   const warn = (message: string, details: object): void => log.warn(details, message)
   const local = localCopies(catalogue, instances)
   const peerLogs = new Map<string, Promise<PeerLog>>()
+  const following: Promise<void>[] = []
+  const stopping = new AbortController()
+  const confirming = (peer: string): ConfirmHoldsOptions => ({
+    site: folder.archiveId,
+    generation: memory.generation ?? folder.archiveId,
+    catalogue: catalogue.retention,
+    events,
+    cursor: {
+      get seq() {
+        return memory.holdsSeen
+      },
+      save: (seq) => memory.sawHolds(seq),
+    },
+    projected: (seq) => projector.upTo(peer, seq),
+    warn,
+    signal: stopping.signal,
+  })
   const openPeerChain = (site: string): Promise<PeerLog> => {
     const known = peerLogs.get(site)
     if (known) return known
     const opened = PeerLog.open({ folder: peerFolder(folder.events, site), site })
     peerLogs.set(site, opened)
     // What the other site has decided counts here too.
-    opened.then((peerLog) => projector.follow(peerLog)).catch(() => peerLogs.delete(site))
+    opened
+      .then((peerLog) => {
+        projector.follow(peerLog)
+        following.push(confirmHolds(peerLog, confirming(site)))
+      })
+      .catch(() => peerLogs.delete(site))
     return opened
   }
   let lastArrival = Number.NEGATIVE_INFINITY
@@ -151,6 +178,16 @@ export function openPeering(options: PeeringOptions): Peering {
     paid: (copy) => catalogue.paid([copy]),
     oweUs: (copy) => link.owe([copy]),
   }
+  /** Corrections of the other site change nothing here before their records have come. */
+  const bringRecords = async (): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      await clock.sleep(RECORDS_MS, stopping.signal)
+      if (!pair.health.up) continue
+      await fetchRecords({ catalogue: catalogue.corrections, records, link }).catch((error: Error) =>
+        warn('records of corrections could not be fetched', { reason: error.message }),
+      )
+    }
+  }
   let server: PeerServer | undefined
   return {
     pair,
@@ -165,13 +202,28 @@ export function openPeering(options: PeeringOptions): Peering {
       const { host, port } = config.listen
       const peerEvents = async (): Promise<PeerLog | undefined> =>
         memory.site === undefined ? undefined : openPeerChain(memory.site)
-      server = new PeerServer({ host, port, tls, pair, receive, catalogue, instances, local, events, peerEvents, warn })
+      server = new PeerServer({
+        host,
+        port,
+        tls,
+        pair,
+        receive,
+        catalogue,
+        instances,
+        local,
+        events,
+        records,
+        peerEvents,
+        warn,
+      })
       const bound = await server.listen()
       pair.start()
+      following.push(bringRecords())
       return bound
     },
     stop: async () => {
-      await Promise.all([pair.stop(), server?.close()])
+      stopping.abort()
+      await Promise.all([pair.stop(), server?.close(), ...following])
       link.close()
       for (const opened of peerLogs.values()) await (await opened).close()
     },

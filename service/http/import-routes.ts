@@ -69,7 +69,6 @@ const name = z.object({ name: z.string().max(32) })
 const flag = z.enum(['true', 'false']).default('false')
 const page = { after: z.coerce.number().int().min(0).default(0), limit: pageSize }
 const next = count.nullable().describe('pass as `after` to go on from here')
-const API: Parameters<ImportUseCases['start']>[2] = { name: 'api', role: 'admin', from: '' }
 
 /** Imports from old archives. */
 export const IMPORT_ROUTES = [
@@ -100,8 +99,8 @@ export const IMPORT_ROUTES = [
       verify: z.coerce.number().min(0).max(1).optional().describe('share of instances that are read twice'),
     }),
     answer: statusSchema,
-    handle: ({ imports }, { dryRun, again, verify }, parameters) =>
-      imports.start(parameters.name ?? '', { listOnly: dryRun === 'true', again: again === 'true', verify }, API),
+    handle: ({ imports }, { dryRun, again, verify }, parameters, { actor }) =>
+      imports.start(parameters.name ?? '', { listOnly: dryRun === 'true', again: again === 'true', verify }, actor),
   }),
   route({
     path: '/imports/{name}',

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { ReportRow } from '../catalogue/retention-ports.ts'
 import { ArchiveError } from '../errors.ts'
 import type { ApiContext } from './api-routes.ts'
+import { noting } from './audit.ts'
 import { only } from './auth.ts'
 import { streamBody, streamText } from './send.ts'
 
@@ -29,10 +30,16 @@ export const RETENTION_STREAMS = [
 ] as const
 
 export function addRetentionStreams(router: Router, context: ApiContext): void {
-  router.get('/retention/report', only('records'), async (req, res) => report(context, req, res))
+  router.get(
+    '/retention/report',
+    only('records'),
+    noting(context.audit, 'query', 'retention-report'),
+    async (req, res) => report(context, req, res),
+  )
   router.post(
     '/retention/plan',
     only('records'),
+    noting(context.audit, 'query', 'retention-plan'),
     express.json({ limit: '256kb', type: () => true }),
     async (req, res) => plan(context, req, res),
   )

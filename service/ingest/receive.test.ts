@@ -77,6 +77,7 @@ describe('an instance arrives, with SQLite and a real landing', () => {
       sha256: sha256(file),
       sizeBytes: file.length,
       outcome: 'stored',
+      durability: 'local',
     })
     assert.equal((await send(site, file)).outcome, 'duplicate')
     const conflict = await send(site, other)

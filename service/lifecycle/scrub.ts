@@ -12,6 +12,8 @@ export interface ScrubberOptions {
   catalogue: Pick<CataloguePacks, 'packsToCheck' | 'packsWithFewer' | 'pack'>
   copies: Pick<Copies, 'check' | 'add' | 'disown' | 'free'>
   tiers: Pick<Tiers, 'copiesMax' | 'copiesOf'>
+  /** Brings all instances of a pack back from the other site; false where that can't. */
+  rescue?(pack: Pack): Promise<boolean>
   /** Where stores lock. */
   worm?: Pick<Worm, 'check' | 'recover'>
   /** Each copy is read again within so long. */
@@ -215,13 +217,21 @@ export class Scrubber {
     if (findings.length < REASONS_MAX) findings.push(what)
   }
 
+  /** What no store has whole comes from the other site, into the landing, and is sealed anew. */
+  async #rescue(pack: Pack): Promise<boolean> {
+    const { copies, rescue } = this.#options
+    if (!(await rescue?.(pack))) return false
+    for (const { store } of pack.copies) await copies.disown(pack, store)
+    return true
+  }
+
   /** From another copy, to another store, or where there is none, in the place of the damaged one. */
   async #repair(pack: Pack, store: string): Promise<boolean> {
     const { copies, catalogue, warn } = this.#options
     const others = pack.copies.filter((copy) => copy.store !== store)
     let intact = false
     for (const other of others) intact ||= (await copies.check(pack, other.store)) === 'intact'
-    if (!intact) return false
+    if (!intact) return this.#rescue(pack)
     // Nobody may make a copy of the damaged one, nor be given it.
     await copies.disown(pack, store)
     const whole = (await catalogue.pack(pack.id)) as Pack

@@ -103,6 +103,11 @@ export class HttpLink implements PeerLink {
     return this.#json('GET', path, digestsSchema, undefined, { timeoutMs: DIGESTS_TIMEOUT_MS, ownSocket: true })
   }
 
+  async record(sha256: string): Promise<string | undefined> {
+    const { body } = await this.#call('GET', `${PATHS.records}?sha256=${sha256}`)
+    return body.length === 0 ? undefined : body.toString()
+  }
+
   async fetch(sha256: string): Promise<AsyncIterable<Buffer> | undefined> {
     const request = this.#request('GET', `${PATHS.instances}/${sha256}`, {})
     request.setTimeout(this.#options.timeoutMs, () => request.destroy(new Error('no answer in time')))

@@ -12,6 +12,8 @@ const schema = z.object({
   site: z.string().optional(),
   name: z.string().optional(),
   pairedAt: z.string().optional(),
+  /** How far the other site's log was looked through for holds to confirm. */
+  holdsSeen: z.int().min(0).default(0),
   removed: z
     .array(z.object({ site: z.string(), at: z.string(), reason: z.string(), by: z.array(z.string()) }))
     .default([]),
@@ -53,12 +55,21 @@ export class PeerMemory implements PairMemory {
     return this.#memory.removed.map(({ site }) => site)
   }
 
-  async pairWith(site: string, name: string): Promise<void> {
-    await this.#save({ ...this.#memory, site, name, pairedAt: new Date().toISOString() })
+  get holdsSeen(): number {
+    return this.#memory.holdsSeen
   }
 
+  async sawHolds(holdsSeen: number): Promise<void> {
+    await this.#save({ ...this.#memory, holdsSeen })
+  }
+
+  async pairWith(site: string, name: string): Promise<void> {
+    await this.#save({ ...this.#memory, site, name, holdsSeen: 0, pairedAt: new Date().toISOString() })
+  }
+
+  /** What this storage said before counts no more: holds are confirmed anew. */
   async startGeneration(generation: string): Promise<void> {
-    await this.#save({ ...this.#memory, generation })
+    await this.#save({ ...this.#memory, generation, holdsSeen: 0 })
   }
 
   /** The storage that was paired is never admitted again; another one may be paired from here on. */

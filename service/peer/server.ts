@@ -40,6 +40,8 @@ export interface PeerServerOptions {
   instances: OpenInstances
   local: LocalCopies
   events: EventSource
+  /** Texts that events name by their digests. */
+  records: { get(sha256: string): Promise<string | undefined> }
   /** The other site's log as it was imported here. */
   peerEvents(): Promise<Pick<EventSource, 'lines'> | undefined>
   warn(message: string, details: object): void
@@ -48,6 +50,7 @@ export interface PeerServerOptions {
 const WAIT_MS_MAX = 60_000
 /** Whoever sends gives up after half a second without progress at the earliest. */
 const PROGRESS_MS = 200
+const digest = z.string().regex(/^[0-9a-f]{64}$/)
 const number = z.coerce.number().int().min(0)
 const copyHeader = z.object({ sopInstanceUid: z.string().max(64), source: sourceSchema })
 
@@ -69,6 +72,7 @@ export class PeerServer {
       [`POST ${PATHS.owe}`]: (req, res) => this.#owe(req, res),
       [`GET ${PATHS.events}`]: (_req, res, url) => this.#events(res, url),
       [`GET ${PATHS.yourEvents}`]: (_req, res, url) => this.#yourEvents(res, url),
+      [`GET ${PATHS.records}`]: (_req, res, url) => this.#record(res, url),
       [`GET ${PATHS.digests}`]: (_req, res, url) => this.#digests(res, url),
     }
     const limits = { requestTimeout: 0, headersTimeout: 15_000, keepAliveTimeout: 60_000, highWaterMark: 128 * 1024 }
@@ -103,9 +107,9 @@ export class PeerServer {
   async #handle(req: IncomingMessage, res: ServerResponse): Promise<void> {
     try {
       const url = new URL(req.url ?? '/', 'http://peer')
-      const digest = /^\/peer\/v1\/instances\/([0-9a-f]{64})$/.exec(url.pathname)?.[1]
+      const wanted = /^\/peer\/v1\/instances\/([0-9a-f]{64})$/.exec(url.pathname)?.[1]
       this.#admit(url.pathname, req.headers[SITE_HEADER])
-      if (req.method === 'GET' && digest !== undefined) return await this.#fetch(res, digest)
+      if (req.method === 'GET' && wanted !== undefined) return await this.#fetch(res, wanted)
       const handle = this.#routes[`${req.method} ${url.pathname}`]
       if (!handle) throw new PeerError('refused', 'this version of the peer protocol knows no such call')
       await handle(req, res, url)
@@ -190,6 +194,13 @@ export class PeerServer {
   async #digests(res: ServerResponse, url: URL): Promise<void> {
     const prefix = url.searchParams.get('prefix') ?? ''
     answer(res, await this.#options.local.digests({ prefix, list: url.searchParams.get('list') === '1' }))
+  }
+
+  /** Empty where it isn't here: no record is. */
+  async #record(res: ServerResponse, url: URL): Promise<void> {
+    const sha256 = digest.parse(url.searchParams.get('sha256'))
+    res.writeHead(OK, { 'content-type': 'application/json' })
+    res.end(await this.#options.records.get(sha256))
   }
 
   async #fetch(res: ServerResponse, sha256: string): Promise<void> {

@@ -50,6 +50,7 @@ export const PATHS = {
   events: '/peer/v1/events',
   yourEvents: '/peer/v1/your-events',
   digests: '/peer/v1/digests',
+  records: '/peer/v1/records',
 } as const
 
 /** Header: which site asks. A page in somebody's browser can't set it without asking first. */

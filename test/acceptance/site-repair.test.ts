@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
-import { readdirSync, rmSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { firnCommand } from '../support/firn.ts'
 import { type Instance, instanceOfSize } from '../support/instances.ts'
 import { PairOfSites } from '../support/pair-of-sites.ts'
 import { newSeed, Random } from '../support/random.ts'
@@ -53,6 +54,42 @@ describe(`a site whose storage lost something (seed ${random.seed})`, () => {
     for (const { file } of sent) assert.ok(whole.some((bytes) => bytes.equals(file)))
     await pair.a.kill()
     for (const instance of sent) {
+      const [bytes] = await retrieve(pair.b.dicomWeb, instancePath(instance))
+      assert.ok(bytes?.equals(instance.file))
+    }
+  })
+
+  it('finds in a scrub what was damaged, and brings it back from the other site', async () => {
+    await pair.a.start()
+    await pair.inSync()
+    const study = random.uid()
+    const more = [1, 2, 3].map((n) => instanceOfSize(random, 150_000, { studyUid: study, instanceNumber: n }))
+    assert.equal(
+      (
+        await stow(
+          pair.a.dicomWeb,
+          more.map(({ file }) => file),
+        )
+      ).status,
+      200,
+    )
+    const folder = join(pair.b.dataDir, 'store', 'packs')
+    const tars = () =>
+      readdirSync(folder, { recursive: true })
+        .map(String)
+        .filter((name) => name.includes(study))
+    await until('B to have sealed it, and let go of the rest', async () => {
+      const landing = readdirSync(join(pair.b.dataDir, 'landing')).filter((name) => name.endsWith('.tar'))
+      return tars().some((name) => name.endsWith('.tar')) && landing.length <= 1
+    })
+    for (const name of tars().filter((one) => one.endsWith('.tar'))) {
+      const bytes = readFileSync(join(folder, name))
+      bytes.fill(0xff, bytes.length >> 1, (bytes.length >> 1) + 5000)
+      writeFileSync(join(folder, name), bytes)
+    }
+    await firnCommand(['scrub', '--now', '--data', pair.b.dataDir])
+    await pair.a.kill()
+    for (const instance of more) {
       const [bytes] = await retrieve(pair.b.dicomWeb, instancePath(instance))
       assert.ok(bytes?.equals(instance.file))
     }

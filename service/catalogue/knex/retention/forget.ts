@@ -1,4 +1,5 @@
 import type { Knex } from 'knex'
+import { recount } from '../overlay/visibility.ts'
 import { durably } from '../pack-writes.ts'
 
 /**
@@ -19,15 +20,21 @@ export async function forgetDoomed(knex: Knex, disposition: string): Promise<voi
     await trx('pack_copies').whereIn('pack', packs).del()
     await trx('packs').whereIn('id', packs).del()
     if (!study) return
-    await trx('series')
+    const emptied: number[] = await trx('series')
       .where({ study: study.id })
       .whereNotExists(trx('instances').select('id').whereRaw('instances.series = series.id'))
-      .del()
-    if (await trx('series').where({ study: study.id }).first('id')) return recount(trx, study.id)
+      .pluck('id')
+    await trx('series_originals').whereIn('id', emptied).del()
+    await trx('series').whereIn('id', emptied).del()
+    if (await trx('series').where({ study: study.id }).first('id')) return recountBytes(trx, study.id)
     await trx('retention_evaluated').where({ study_uid: studyUid }).del()
+    await trx('study_originals').where({ id: study.id }).del()
     await trx('studies').where({ id: study.id }).del()
-    const others = await trx('studies').where({ patient: study.patient }).first('id')
-    if (!others) await trx('patients').where({ id: study.patient }).del()
+    // Corrections of a study that is gone say nothing any more, but that there were some.
+    await trx('corrections').where({ study_uid: studyUid }).update({ attributes: '{}', reason: '' })
+    if (await trx('studies').where({ patient: study.patient }).first('id')) return
+    await trx('patient_originals').where({ id: study.patient }).del()
+    await trx('patients').where({ id: study.patient }).del()
   })
   if (!isPg) await knex.raw('PRAGMA wal_checkpoint(TRUNCATE)')
 }
@@ -55,25 +62,16 @@ async function emptyPacks(trx: Knex.Transaction, studyUid: string): Promise<numb
   return rows.map(({ id }) => id)
 }
 
-/** Something came after the commit. */
-async function recount(trx: Knex.Transaction, study: number): Promise<void> {
-  const series: { id: number; modality: string }[] = await trx('series').where({ study }).select('id', 'modality')
-  let instances = 0
-  let bytes = 0
-  for (const { id } of series) {
-    const [sums] = await trx('instances').where({ series: id }).count({ n: '*' }).sum({ bytes: 'size_bytes' })
-    const counts = { instance_count: Number(sums?.n ?? 0), bytes: Number(sums?.bytes ?? 0) }
-    await trx('series').where({ id }).update(counts)
-    instances += counts.instance_count
-    bytes += counts.bytes
+/** Something came after the commit. Bytes count everything that is kept, the other figures only what is shown. */
+async function recountBytes(trx: Knex.Transaction, study: number): Promise<void> {
+  const series: number[] = await trx('series').where({ study }).pluck('id')
+  let all = 0
+  for (const id of series) {
+    const [sums] = await trx('instances').where({ series: id }).sum({ bytes: 'size_bytes' })
+    const bytes = Number(sums?.bytes ?? 0)
+    await trx('series').where({ id }).update({ bytes })
+    all += bytes
   }
-  const modalities = [...new Set(series.map(({ modality }) => modality))].filter((name) => name !== '').sort()
-  await trx('studies')
-    .where({ id: study })
-    .update({
-      series_count: series.length,
-      instance_count: instances,
-      bytes,
-      modalities: modalities.length === 0 ? '' : `\\${modalities.join('\\')}\\`,
-    })
+  await trx('studies').where({ id: study }).update({ bytes: all })
+  await recount(trx, study)
 }
