@@ -8,6 +8,7 @@ import { EXIT, Failure } from './exit.ts'
 import { addHoldVerbs } from './hold.ts'
 import { addImportVerbs } from './import.ts'
 import { addOfflineVerbs } from './offline.ts'
+import { addPairVerb } from './pair.ts'
 import { addReconcileVerb } from './reconcile.ts'
 import { addRetentionVerbs } from './retention.ts'
 import { addSiteVerbs } from './site.ts'
@@ -38,6 +39,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     addImportVerbs,
     addReconcileVerb,
     addSiteVerbs,
+    addPairVerb,
     addConfigVerbs,
     addTokenVerbs,
     addOfflineVerbs,

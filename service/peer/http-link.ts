@@ -13,6 +13,7 @@ import {
   type Sending,
 } from '../../replication/ports.ts'
 import { type Answer, refusalOf } from './answers.ts'
+import { reasonOf } from './connection-reasons.ts'
 import { HttpSending } from './http-sending.ts'
 import { NOT_FOUND, OK } from './status-map.ts'
 import {
@@ -46,6 +47,8 @@ export class HttpLink implements PeerLink {
   readonly #options: HttpLinkOptions
   readonly #agent: http.Agent
   #address = 0
+  /** Which address a request was sent to: by the time it fails, others may have moved on to the next one. */
+  readonly #sentTo = new WeakMap<http.ClientRequest, number>()
 
   constructor(options: HttpLinkOptions) {
     this.#options = options
@@ -72,7 +75,7 @@ export class HttpLink implements PeerLink {
       },
     })
     request.setNoDelay(true)
-    return new HttpSending(request, this.#options.timeoutMs, (error) => this.#failed(error))
+    return new HttpSending(request, this.#options.timeoutMs, (error) => this.#failed(request, error))
   }
 
   async lacking(copies: readonly DigestEntry[]): Promise<boolean[]> {
@@ -148,7 +151,7 @@ export class HttpLink implements PeerLink {
       if (answer.status !== OK) throw refusalOf(answer)
       return answer
     } catch (error) {
-      throw error instanceof PeerError ? error : this.#failed(error as Error)
+      throw error instanceof PeerError ? error : this.#failed(request, error as Error)
     }
   }
 
@@ -163,6 +166,7 @@ export class HttpLink implements PeerLink {
     const options = { method, headers: { ...headers, [SITE_HEADER]: site } }
     const own = tls ? { ...tls, agent: false as const } : { agent: false as const }
     const request = (tls ? https : http).request(url, { ...options, ...(ownSocket ? own : { agent: this.#agent }) })
+    this.#sentTo.set(request, this.#address)
     // Whoever awaits the response hears of it too; without a listener it would end the process.
     request.on('error', () => undefined)
     return request
@@ -171,16 +175,15 @@ export class HttpLink implements PeerLink {
   #response(request: http.ClientRequest): Promise<http.IncomingMessage> {
     return new Promise((resolve, reject) => {
       request.once('response', resolve)
-      request.once('error', (error) => reject(this.#failed(error)))
+      request.once('error', (error) => reject(this.#failed(request, error)))
     })
   }
 
-  #failed(error: Error): PeerError {
+  #failed(request: http.ClientRequest, error: Error): PeerError {
     const { addresses } = this.#options
-    const tried = addresses[this.#address]
-    this.#address = (this.#address + 1) % addresses.length
-    const text = error.message || (error as NodeJS.ErrnoException).code || 'no connection'
-    return new PeerError('away', `${tried}: ${text}`, { cause: error })
+    const sentTo = this.#sentTo.get(request) ?? this.#address
+    if (sentTo === this.#address) this.#address = (sentTo + 1) % addresses.length
+    return new PeerError('away', `${addresses[sentTo]}: ${reasonOf(error)}`, { cause: error })
   }
 }
 

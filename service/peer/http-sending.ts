@@ -13,6 +13,7 @@ export class HttpSending implements Sending {
   #failure: PeerError | undefined
   /** Nothing more is to be sent: it was answered, has failed, or was given up. */
   #over = false
+  #timer: NodeJS.Timeout | undefined
 
   constructor(request: ClientRequest, timeoutMs: number, explain: (error: Error) => PeerError) {
     this.#request = request
@@ -20,15 +21,17 @@ export class HttpSending implements Sending {
     this.#explain = explain
     this.#answered = this.#answer()
     this.#answered.catch(() => undefined)
+    // A slow line takes its time over what fills the buffers; the other site says so as long as some of it arrives.
+    request.on('information', () => this.#timer?.refresh())
   }
 
   async write(chunk: Buffer): Promise<void> {
     if (this.#over || this.#request.write(chunk)) return
     // Slow is fine as long as it moves.
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(() => this.#request.destroy(new Error('no progress')), this.#timeoutMs)
+      this.#expect('no progress')
       const done = (): void => {
-        clearTimeout(timer)
+        clearTimeout(this.#timer)
         this.#request.off('drain', done)
         this.#request.off('close', done)
         resolve()
@@ -45,7 +48,7 @@ export class HttpSending implements Sending {
       this.#request.addTrailers({ [PROOF_TRAILER]: JSON.stringify(proof) })
       this.#request.end()
     }
-    const timer = setTimeout(() => this.#request.destroy(new Error('no answer in time')), this.#timeoutMs)
+    this.#expect('no answer in time')
     try {
       const answer = await this.#answered
       if (answer.status !== OK) throw refusalOf(answer)
@@ -53,13 +56,19 @@ export class HttpSending implements Sending {
       if (receipt.data?.sha256 === sha256) return
       throw new PeerError('refused', 'the other site holds other bytes than were sent to it')
     } finally {
-      clearTimeout(timer)
+      clearTimeout(this.#timer)
     }
   }
 
   abandon(): void {
     this.#over = true
     this.#request.destroy()
+  }
+
+  /** The request breaks unless it moves within the time. */
+  #expect(otherwise: string): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.#request.destroy(new Error(otherwise)), this.#timeoutMs)
   }
 
   /** An answer may come before everything was sent: a refusal. */

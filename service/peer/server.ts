@@ -48,6 +48,8 @@ export interface PeerServerOptions {
 }
 
 const WAIT_MS_MAX = 60_000
+/** Whoever sends gives up after half a second without progress at the earliest. */
+const PROGRESS_MS = 200
 const digest = z.string().regex(/^[0-9a-f]{64}$/)
 const number = z.coerce.number().int().min(0)
 const copyHeader = z.object({ sopInstanceUid: z.string().max(64), source: sourceSchema })
@@ -146,7 +148,7 @@ export class PeerServer {
       if (!req.complete) throw new ArchiveError('aborted', 'the other site broke off')
       return proofSchema.parse(JSON.parse(req.trailers[PROOF_TRAILER] ?? '{}'))
     }
-    const body = req as AsyncIterable<Buffer>
+    const body = tellingProgress(req, res)
     const { pair, receive } = this.#options
     try {
       const { sha256 } = await receive.receive({ body, source, expected: { sopInstanceUid }, fromPeer: { proof } })
@@ -218,6 +220,18 @@ export class PeerServer {
 function answer(res: ServerResponse, value: object): void {
   res.writeHead(OK, { 'content-type': 'application/json' })
   res.end(JSON.stringify(value))
+}
+
+/** Answers 102 (Processing) again and again while bytes arrive: the sender can't see past its own buffers. */
+async function* tellingProgress(req: IncomingMessage, res: ServerResponse): AsyncGenerator<Buffer> {
+  let toldAt = performance.now()
+  for await (const chunk of req as AsyncIterable<Buffer>) {
+    if (performance.now() - toldAt > PROGRESS_MS) {
+      res.writeProcessing()
+      toldAt = performance.now()
+    }
+    yield chunk
+  }
 }
 
 async function readJson(req: IncomingMessage): Promise<unknown> {

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs the peers that tests and the benchmark talk to, from Debian's packages; starts none of them.
 #
-#   install.sh [toolchain|dcmtk|orthanc|postgres|rgw ...]     default: all but rgw
+#   install.sh [toolchain|dcmtk|orthanc|postgres|rgw|haproxy ...]     default: all but rgw and haproxy
 #
 # Needs root (or sudo) only for what is missing. Retries, because package mirrors have bad minutes.
 set -euo pipefail
@@ -13,6 +13,7 @@ packages_of() {
     dcmtk) echo dcmtk;;
     orthanc) echo orthanc orthanc-dicomweb curl;;
     postgres) echo postgresql postgresql-contrib;;
+    haproxy) echo haproxy;;
     rgw) echo radosgw ceph-mon ceph-osd python3;;
     *) echo "install.sh: unknown peer $1" >&2; exit 2;;
   esac

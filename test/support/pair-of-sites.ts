@@ -21,6 +21,11 @@ export interface PairOptions {
   wayToA?: string
   wayToB?: string
   dataDirs?: { a?: string; b?: string }
+  /** Ports of the sites for each other; default: free ones. */
+  ports?: { a: number; b: number }
+  /** `peer` of one site, over everything else. */
+  ofA?: Record<string, unknown>
+  ofB?: Record<string, unknown>
 }
 
 /** Two sites on this machine, each a process that can be killed, stopped and started by itself. */
@@ -34,9 +39,10 @@ export class PairOfSites {
   }
 
   static async prepare(options: PairOptions = {}): Promise<PairOfSites> {
-    const [portA, portB] = [await freePort(), await freePort()]
-    const site = (name: string, port: number, other: string, dataDir: string | undefined): Promise<Firn> => {
-      const peer = { name, listen: { port }, addresses: [other], timeoutSeconds: 2, ...options.peer }
+    const [portA, portB] = [options.ports?.a ?? (await freePort()), options.ports?.b ?? (await freePort())]
+    const site = (name: 'a' | 'b', port: number, other: string, dataDir: string | undefined): Promise<Firn> => {
+      const own = name === 'a' ? options.ofA : options.ofB
+      const peer = { name, listen: { port }, addresses: [other], timeoutSeconds: 2, ...options.peer, ...own }
       const config = { ...options.config, peer }
       const prepared: FirnOptions = { config, ...(dataDir === undefined ? {} : { dataDir }) }
       return Firn.prepare(prepared)
