@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { newSeed } from '../support/random.ts'
 import { runSeed } from './run.ts'
 import type { Safeguards } from './safeguards.ts'
 
@@ -18,7 +17,8 @@ const NOTICED: readonly (keyof Safeguards)[] = [
 ]
 
 describe('the simulation of two sites', () => {
-  const from = newSeed()
+  // The same ones each time: what new seeds find is the long form's to say.
+  const from = 289_531_358
 
   it(`finds no broken promise (seeds ${from} to ${from + SEEDS - 1})`, { timeout: 300_000 }, async () => {
     const acknowledged = { both: 0, local: 0 }
