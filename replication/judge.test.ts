@@ -21,6 +21,7 @@ const hello = (changes: Partial<Hello> = {}): Hello => ({
   generation: 'south',
   session: 's',
   head: head(20, 'b'),
+  parted: false,
   sees: { site: 'north', head: head(10) },
   ...changes,
 })

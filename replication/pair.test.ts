@@ -6,7 +6,7 @@ import type { Hello } from './ports.ts'
 const EMPTY = { seq: 0, hash: '0'.repeat(64) }
 const chain = { head: EMPTY, has: async () => true, import: async () => ({ outcome: 'replay' as const }) }
 const hello = (site: string): Hello => {
-  const of = { protocol: 1, version: '1', name: site, site, generation: site, session: 's', head: EMPTY }
+  const of = { protocol: 1, version: '1', name: site, site, generation: site, session: 's', head: EMPTY, parted: false }
   return { ...of, sees: { site: 'us', head: EMPTY } }
 }
 

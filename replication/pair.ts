@@ -84,6 +84,8 @@ export class Pair {
   #doubts = 1
   #equalAt = 0
   #lastComparison: PairStatus['lastComparison']
+  /** Something was taken here for which the other site wasn't there, and no comparison has been equal since. */
+  #parted = false
   #wake: (() => void) | undefined
   #tasks: Promise<unknown> = Promise.resolve()
 
@@ -122,7 +124,8 @@ export class Pair {
   }
 
   /** The other site may hold less than this one, or more: until the next comparison nobody says that they are equal. */
-  doubt(): void {
+  doubt({ parted = false } = {}): void {
+    if (parted) this.#parted = true
     this.#doubts += 1
     this.#wake?.()
   }
@@ -202,7 +205,17 @@ export class Pair {
     const { site, name, version, generation, session, chain } = mine
     const peer = memory.site === undefined ? undefined : await this.#peerChain(memory.site)
     const sees = peer && memory.site !== undefined ? { site: memory.site, head: peer.head } : null
-    return { protocol: PROTOCOL, version, name, site, generation, session, head: chain.head, sees }
+    return {
+      protocol: PROTOCOL,
+      version,
+      name,
+      site,
+      generation,
+      session,
+      head: chain.head,
+      parted: this.#parted || !this.health.up,
+      sees,
+    }
   }
 
   async #peerChain(site: string): Promise<PeerChain> {
@@ -264,6 +277,8 @@ export class Pair {
     this.#refusal = undefined
     this.#theirGeneration = theirs.generation
     if (theirs.sees) this.confirm(theirs.sees.head)
+    // It may be that only this site believes that all is well.
+    if (theirs.parted && this.inSync) this.doubt()
     if (theirs.session !== this.#theirSession) {
       this.#theirSession = theirs.session
       this.doubt()
@@ -344,6 +359,7 @@ export class Pair {
     this.#lastComparison = { ...comparison, equal }
     if (equal && this.#doubts === doubts && !this.inSync) {
       this.#equalAt = doubts
+      this.#parted = false
       notify({ notice: 'in-sync', detail: String(comparison.compared) })
     }
     return equal

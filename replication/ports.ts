@@ -38,6 +38,8 @@ export interface Hello {
   session: string
   /** Of the site's own log: everything up to it is durable. */
   head: Head
+  /** It took something for which the other site wasn't there, or can't reach it now: nobody may say that both are equal. */
+  parted: boolean
   /** What it remembers of the site it speaks to; null when it is paired with nobody. */
   sees: { site: string; head: Head } | null
 }

@@ -155,7 +155,13 @@ export function openPeering(options: PeeringOptions): Peering {
         .append(eventOf(notice, memory.site ?? ''))
         .catch((error: Error) => warn('not in the event log', { ...notice, reason: error.message }))
     },
-    onFenced,
+    onFenced: () => {
+      // Not even a restart while the other site is away may make this one serve what is old.
+      memory
+        .setFenced(true)
+        .catch((error: Error) => warn('the fence could not be kept', { reason: error.message }))
+        .finally(onFenced)
+    },
     warn,
   })
   const arrived = (): void => {

@@ -63,6 +63,8 @@ export interface MirrorPort {
   isStrict(sourceName: string): boolean
   /** Undefined while the other site is away. */
   begin(copy: { sopInstanceUid: string; source: Source }): Mirrored | undefined
+  /** An instance that the other site lacks is recorded as owed to it: a comparison before may not have seen it. */
+  owing(): void
   /** Whether the other site may lack bytes that this site has. */
   isOwed(sha256: string): Promise<boolean>
   paid(copy: { sopInstanceUid: string; sha256: string }): Promise<void>

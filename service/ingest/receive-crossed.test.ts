@@ -14,6 +14,7 @@ function mirrorTo(other: () => Receive): MirrorPort {
   return {
     refusal: () => undefined,
     isStrict: () => false,
+    owing: () => undefined,
     isOwed: async () => true,
     paid: async () => undefined,
     oweUs: async () => undefined,

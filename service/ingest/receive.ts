@@ -162,6 +162,7 @@ export class Receiver implements Receive {
         else acknowledge(receipt)
         // The next one with this UID must find this one in the catalogue.
         if (instance) await ledger.record(instance, arrival.headerBytes)
+        if (instance?.owed) this.#options.mirror?.owing()
       })
         .catch(async (error) => {
           arrived.unmirror()

@@ -15,6 +15,8 @@ const schema = z.object({
   pairedAt: z.string().optional(),
   /** A rejoin that has begun and is not at its end: the last event that both had, and what was set aside. */
   rejoining: z.object({ common: z.int().min(0), setAside: z.array(z.custom<Event>()) }).optional(),
+  /** It is known to have gone back to an earlier state, and must not serve before it has rejoined. */
+  fenced: z.boolean().default(false),
   /** How far the other site's log was looked through for holds to confirm. */
   holdsSeen: z.int().min(0).default(0),
   removed: z
@@ -28,6 +30,7 @@ type Memory = z.output<typeof schema>
 export class PeerMemory implements PairMemory {
   readonly #folder: string
   #memory: Memory
+  #last: Promise<unknown> = Promise.resolve()
 
   private constructor(folder: string, memory: Memory) {
     this.#folder = folder
@@ -66,35 +69,52 @@ export class PeerMemory implements PairMemory {
     return this.#memory.rejoining
   }
 
-  async beginRejoin(rejoining: NonNullable<Memory['rejoining']>): Promise<void> {
-    await this.#save({ ...this.#memory, rejoining })
+  get fenced(): boolean {
+    return this.#memory.fenced
+  }
+
+  setFenced(fenced: boolean): Promise<void> {
+    return this.#change((memory) => ({ ...memory, fenced }))
+  }
+
+  beginRejoin(rejoining: NonNullable<Memory['rejoining']>): Promise<void> {
+    return this.#change((memory) => ({ ...memory, rejoining }))
   }
 
   /** What was set aside has been said anew. */
   async endRejoin(): Promise<void> {
-    const { rejoining, ...rest } = this.#memory
-    if (rejoining) await this.#save(rest)
+    if (this.#memory.rejoining) await this.#change(({ rejoining: _, ...rest }) => rest)
   }
 
-  async sawHolds(holdsSeen: number): Promise<void> {
-    await this.#save({ ...this.#memory, holdsSeen })
+  sawHolds(holdsSeen: number): Promise<void> {
+    return this.#change((memory) => ({ ...memory, holdsSeen }))
   }
 
-  async pairWith(site: string, name: string): Promise<void> {
-    await this.#save({ ...this.#memory, site, name, holdsSeen: 0, pairedAt: new Date().toISOString() })
+  pairWith(site: string, name: string): Promise<void> {
+    return this.#change((memory) => ({ ...memory, site, name, holdsSeen: 0, pairedAt: new Date().toISOString() }))
   }
 
   /** What this storage said before counts no more: holds are confirmed anew. */
-  async startGeneration(generation: string): Promise<void> {
-    await this.#save({ ...this.#memory, generation, holdsSeen: 0 })
+  startGeneration(generation: string): Promise<void> {
+    return this.#change((memory) => ({ ...memory, generation, holdsSeen: 0, fenced: false }))
   }
 
   /** The storage that was paired is never admitted again; another one may be paired from here on. */
-  async remove(reason: string, by: readonly string[]): Promise<void> {
-    const { site, name: _name, pairedAt: _pairedAt, ...rest } = this.#memory
-    if (site === undefined) return
-    const removed = [...rest.removed, { site, at: new Date().toISOString(), reason, by: [...by] }]
-    await this.#save({ ...rest, removed })
+  remove(reason: string, by: readonly string[]): Promise<void> {
+    return this.#change(({ site, name: _name, pairedAt: _pairedAt, ...rest }) => ({
+      ...rest,
+      removed:
+        site === undefined
+          ? rest.removed
+          : [...rest.removed, { site, at: new Date().toISOString(), reason, by: [...by] }],
+    }))
+  }
+
+  /** One change after the other. */
+  #change(change: (memory: Memory) => Memory): Promise<void> {
+    const done = this.#last.then(() => this.#save(change(this.#memory)))
+    this.#last = done.catch(() => undefined)
+    return done
   }
 
   /** Whole or not at all. */

@@ -19,18 +19,19 @@ export function mirrorPort({ pair, link, catalogue, arrived }: MirrorPortOptions
     begin: (copy) => {
       arrived()
       const mirrored = pair.mirror.begin(copy)
-      if (!mirrored) pair.doubt()
+      if (!mirrored) pair.doubt({ parted: true })
       return (
         mirrored && {
           ...mirrored,
           finish: async (last) => {
             const durability = await mirrored.finish(last)
-            if (durability === 'local') pair.doubt()
+            if (durability === 'local') pair.doubt({ parted: true })
             return durability
           },
         }
       )
     },
+    owing: () => pair.doubt({ parted: true }),
     // What the other site had it may have lost since: until a comparison has proved the opposite it is asked again.
     isOwed: async (sha256) => !pair.inSync || (await catalogue.isOwed(sha256)),
     paid: (copy) => catalogue.paid([copy]),

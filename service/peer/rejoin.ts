@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { judge, PROTOCOL } from '../../replication/judge.ts'
 import type { Head, PeerLink } from '../../replication/ports.ts'
 import type { Event } from '../events/event.ts'
@@ -6,6 +7,8 @@ import { PeerLog } from '../events/peer-log.ts'
 import { cutBehind } from '../events/set-aside.ts'
 import { VERSION } from '../version.ts'
 import type { PeerMemory } from './memory.ts'
+
+const FENCED_RETRY_MS = 2000
 
 export interface RejoinOptions {
   /** Of our own event log, which nobody has open. */
@@ -35,7 +38,14 @@ export async function rejoinIfOld(options: RejoinOptions): Promise<Rejoined | un
   try {
     // A new one was never further. Any other may be as it was before they were paired.
     if (memory.site === undefined && log.head.seq === 0) return undefined
-    const theirs = await remembered(options, log)
+    let theirs = await remembered(options, log)
+    while (theirs === 'away' && memory.fenced) {
+      options.info('this storage is known to be old, and waits for the other site to rejoin it', {})
+      await sleep(FENCED_RETRY_MS)
+      theirs = await remembered(options, log)
+    }
+    if (theirs === 'away') theirs = undefined
+    else if (theirs === undefined && memory.fenced) await memory.setFenced(false)
     // One that was broken off has set aside already what must be said anew.
     const begun = memory.rejoining
     if (!theirs) return begun
@@ -57,7 +67,10 @@ export async function rejoinIfOld(options: RejoinOptions): Promise<Rejoined | un
 }
 
 /** How far the other site has our log, if that is further than, or beside, what we have. */
-async function remembered({ site, name, memory, link }: RejoinOptions, log: PeerLog): Promise<Head | undefined> {
+async function remembered(
+  { site, name, memory, link }: RejoinOptions,
+  log: PeerLog,
+): Promise<Head | 'away' | undefined> {
   // Asked even by a site that is paired with nobody: its copy may be older than the pair, and the other site knows it.
   try {
     const mine = {
@@ -68,6 +81,7 @@ async function remembered({ site, name, memory, link }: RejoinOptions, log: Peer
       generation: memory.generation ?? site,
       session: 'rejoin',
       head: log.head,
+      parted: true,
       sees: null,
     }
     const theirs = await link.hello(mine)
@@ -78,8 +92,8 @@ async function remembered({ site, name, memory, link }: RejoinOptions, log: Peer
     )
     return verdict.verdict === 'we-are-old' ? verdict.theirs : undefined
   } catch {
-    // It is away. When it is back its greeting tells, and the node starts again.
-    return undefined
+    // When it is back its greeting tells, and the node starts again.
+    return 'away'
   }
 }
 

@@ -16,6 +16,7 @@ export const helloSchema = z.object({
   generation: z.string().max(64),
   session: z.string().max(64),
   head,
+  parted: z.boolean().default(false),
   sees: z.object({ site, head }).nullable(),
 })
 

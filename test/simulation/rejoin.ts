@@ -21,7 +21,16 @@ export async function rejoin({ disk, name, link, step, generation }: RejoinOptio
   const log = new SimLog(site, disk.log, step)
   let theirs: Hello
   try {
-    const mine = { protocol: PROTOCOL, version: 'simulated', name, site, session: 'rejoin', head: log.head, sees: null }
+    const mine = {
+      protocol: PROTOCOL,
+      version: 'simulated',
+      name,
+      site,
+      session: 'rejoin',
+      head: log.head,
+      parted: true,
+      sees: null,
+    }
     theirs = await link.hello({ ...mine, generation: memory.generation ?? site })
   } catch {
     return []

@@ -310,7 +310,9 @@ export class Site implements Peer {
     const { safeguards, scheduler } = this.#options
     const catalogue = this.#catalogue
     const port = mirrorPort({ pair: this.pair, link: this.#link, catalogue, arrived: () => undefined })
-    const mirror = safeguards.localAcksNoted ? port : { ...port, begin: this.pair.mirror.begin.bind(this.pair.mirror) }
+    const mirror = safeguards.localAcksNoted
+      ? port
+      : { ...port, begin: this.pair.mirror.begin.bind(this.pair.mirror), owing: () => undefined }
     const warn = (message: string): void => scheduler.note(`${this.name} warns: ${message}`)
     const ledger = new Ledger({ catalogue, settled: () => undefined, warn })
     const landing = {
