@@ -3,9 +3,9 @@ import type { Logger } from 'pino'
 import type { Archive } from './archive.ts'
 import type { DicomwebImportConfig, ImportConfig } from './config/imports.ts'
 import type { Config } from './config/schema.ts'
-import { ArchiveError } from './errors.ts'
 import { DimseSource } from './dimse/import-source.ts'
 import { associationLimits } from './dimse/index.ts'
+import { ArchiveError } from './errors.ts'
 import { DicomwebSource } from './http/import-source.ts'
 import { Arrivals } from './import/arrivals.ts'
 import { FolderSource } from './import/folder.ts'
@@ -87,12 +87,12 @@ function sourceOf(
 }
 
 function headersOf({ headers, tokenVariable }: DicomwebImportConfig): Record<string, string> {
-  const named = Object.entries(headers ?? {}).map(([name, variable]) => [name, valueOf(variable)])
-  const token = tokenVariable === undefined ? {} : { authorization: `Bearer ${valueOf(tokenVariable)}` }
+  const named = Object.entries(headers ?? {}).map(([name, variable]) => [name, variableOf(variable)])
+  const token = tokenVariable === undefined ? {} : { authorization: `Bearer ${variableOf(tokenVariable)}` }
   return { ...Object.fromEntries(named), ...token }
 }
 
-function valueOf(variable: string): string {
+function variableOf(variable: string): string {
   const value = process.env[variable]
   if (value !== undefined && value !== '') return value
   throw new ArchiveError('invalid_request', `the environment variable ${variable} is not set where the node runs`)

@@ -5,7 +5,7 @@ import { storageSopClasses } from '../dicom/uids.ts'
 import type { Operation } from './association-types.ts'
 import { CommandField } from './command.ts'
 import { CONTEXTS_MAX, type ProposedContext } from './pdu.ts'
-import { asUnavailable, associate, queryContext, retrieve, type ScuOptions, STUDY_ROOT_GET } from './query-scu.ts'
+import { associate, asUnavailable, queryContext, retrieve, type ScuOptions, STUDY_ROOT_GET } from './query-scu.ts'
 import { Status } from './status-map.ts'
 
 /** An instance that a peer sends because it was asked for: a Part 10 file, with Firn's own header. */

@@ -1,6 +1,6 @@
+import { textOf } from '../dicom/describe.ts'
 import type { DicomJson, InstanceIdentifiers, Tag } from '../dicom/types.ts'
 import { isUid } from '../dicom/uids.ts'
-import { textOf } from '../dicom/describe.ts'
 import type { Arrivals } from '../import/arrivals.ts'
 import { digestOf } from '../import/digest-of.ts'
 import { foundStudy } from '../import/found.ts'
@@ -67,7 +67,12 @@ export class DimseSource implements ImportSource {
   async contents(studyUid: string, signal: AbortSignal): Promise<ReadonlySet<string>> {
     const contents: Contents = { sopInstanceUids: new Set(), sopClassUids: new Set() }
     for (const seriesUid of await this.#series(studyUid, signal)) {
-      const keys = { ...uid('0020000D', studyUid), ...uid('0020000E', seriesUid), ...uid('00080018'), ...uid('00080016') }
+      const keys = {
+        ...uid('0020000D', studyUid),
+        ...uid('0020000E', seriesUid),
+        ...uid('00080018'),
+        ...uid('00080016'),
+      }
       for await (const answer of find(this.#options, atLevel('IMAGE', keys), signal)) {
         const sopInstanceUid = textOf(answer, '00080018')?.trim() ?? ''
         const sopClassUid = textOf(answer, '00080016')?.trim() ?? ''

@@ -58,7 +58,11 @@ export async function associate(
 }
 
 /** C-FIND as SCU (PS3.4 C.4.1), Study Root. Leaving it early cancels. Throws ArchiveError `unavailable`. */
-export async function* find(options: ScuOptions, identifier: DicomJson, signal: AbortSignal): AsyncGenerator<DicomJson> {
+export async function* find(
+  options: ScuOptions,
+  identifier: DicomJson,
+  signal: AbortSignal,
+): AsyncGenerator<DicomJson> {
   const contexts = [queryContext(1, STUDY_ROOT_FIND)]
   const { association, context, end } = await associate({ ...options, contexts }, STUDY_ROOT_FIND, signal)
   const command = { commandField: CommandField.cFind, affectedSopClassUid: STUDY_ROOT_FIND, priority: MEDIUM_PRIORITY }

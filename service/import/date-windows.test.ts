@@ -24,33 +24,36 @@ const studiesOf = fc
   .array(fc.constantFrom('', '19991231', '20000101', '20240229', '20240301', '20240301', '20240302', '20260101'), {
     maxLength: 40,
   })
-  .map((dates) =>
-    dates.map((date, n): Study => ({ studyUid: `1.2.${n}`, patientId: '', attributes: {}, date })),
-  )
+  .map((dates) => dates.map((date, n): Study => ({ studyUid: `1.2.${n}`, patientId: '', attributes: {}, date })))
 
 describe('listing by dates', () => {
   test('finds every study, however few the source gives at a time, broken off and gone on with anywhere', async () => {
     await fc.assert(
-      fc.asyncProperty(studiesOf, fc.integer({ min: 1, max: 7 }), fc.integer({ min: 1, max: 5 }), async (all, cap, pages) => {
-        const ask = source(all, cap, true)
-        const seen = new Set<string>()
-        let cursor: string | undefined
-        for (let over = false; !over; ) {
-          over = true
-          let n = 0
-          for await (const page of listByDates(cursor, { ask })) {
-            for (const { studyUid } of page.studies) seen.add(studyUid)
-            cursor = page.cursor
-            n += 1
-            // As if it had been killed here.
-            if (n >= pages * 10) {
-              over = false
-              break
+      fc.asyncProperty(
+        studiesOf,
+        fc.integer({ min: 1, max: 7 }),
+        fc.integer({ min: 1, max: 5 }),
+        async (all, cap, pages) => {
+          const ask = source(all, cap, true)
+          const seen = new Set<string>()
+          let cursor: string | undefined
+          for (let over = false; !over; ) {
+            over = true
+            let n = 0
+            for await (const page of listByDates(cursor, { ask })) {
+              for (const { studyUid } of page.studies) seen.add(studyUid)
+              cursor = page.cursor
+              n += 1
+              // As if it had been killed here.
+              if (n >= pages * 10) {
+                over = false
+                break
+              }
             }
           }
-        }
-        assert.deepEqual([...seen].sort(), all.map(({ studyUid }) => studyUid).sort())
-      }),
+          assert.deepEqual([...seen].sort(), all.map(({ studyUid }) => studyUid).sort())
+        },
+      ),
       { numRuns: 60 },
     )
   })
@@ -70,7 +73,12 @@ describe('listing by dates', () => {
   })
 
   test('a source that knows no offset ends all the same, and the report says that studies may be missing', async () => {
-    const all = Array.from({ length: 5 }, (_, n) => ({ studyUid: `1.2.${n}`, patientId: '', attributes: {}, date: '20240301' }))
+    const all = Array.from({ length: 5 }, (_, n) => ({
+      studyUid: `1.2.${n}`,
+      patientId: '',
+      attributes: {},
+      date: '20240301',
+    }))
     const findings: string[] = []
     for await (const page of listByDates(undefined, { ask: source(all, 2, false) })) {
       findings.push(...(page.findings ?? []).map(({ object }) => object))

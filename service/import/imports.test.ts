@@ -112,7 +112,10 @@ describe('an import', () => {
     await imports.start('old', START, SYSTEM)
     await ended()
     const { state, totals } = await imports.status('old')
-    assert.deepEqual([state, totals.done, totals.failed, totals.here, totals.findings], ['done', STUDIES, 0, STUDIES, 0])
+    assert.deepEqual(
+      [state, totals.done, totals.failed, totals.here, totals.findings],
+      ['done', STUDIES, 0, STUDIES, 0],
+    )
     assert.equal(source.fetched.length, STUDIES + 2)
   })
 

@@ -17,7 +17,10 @@ const STUDIES_PER_PAGE = 200
  * All studies of an archive that answers queries: by their dates, the newest first, then all once more for those that have no
  * date. The cursor is the day that comes next, or how far the second round is.
  */
-export async function* listByDates(cursor: string | undefined, options: ListByDatesOptions): AsyncGenerator<ListedPage> {
+export async function* listByDates(
+  cursor: string | undefined,
+  options: ListByDatesOptions,
+): AsyncGenerator<ListedPage> {
   if (!cursor?.startsWith(REST)) {
     const windows = dateWindows({
       ask: (from, to, offset) => options.ask(`${from}-${to}`, offset),

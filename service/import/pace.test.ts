@@ -18,7 +18,8 @@ describe('the pace of an import', () => {
   })
 
   test('what is no window is none', () => {
-    for (const text of ['', '20:00', '24:00-06:00', '20:00-20:00', '8:00-9:00']) assert.equal(parseWindow(text), undefined)
+    for (const text of ['', '20:00', '24:00-06:00', '20:00-20:00', '8:00-9:00'])
+      assert.equal(parseWindow(text), undefined)
   })
 
   test('bytes come no faster than allowed, whoever takes them, and a stop ends the wait', async () => {

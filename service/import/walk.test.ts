@@ -15,7 +15,8 @@ describe('walking a folder', () => {
     writeFileSync(join(root, path), '')
   }
   symlinkSync(root, join(root, 'loop'))
-  const paths = async (after?: string, namesMax?: number) => (await all(walk(root, after, namesMax))).map(({ path }) => path)
+  const paths = async (after?: string, namesMax?: number) =>
+    (await all(walk(root, after, namesMax))).map(({ path }) => path)
 
   test('meets every file once, always in the same order, and follows no link', async () => {
     const found = await paths()

@@ -47,7 +47,15 @@ async function site(
     const packs = new PackReader({ catalogue, stores, warn })
     const placement = new Placement(stores, () => catalogue.drainingStores())
     const copies = new Copies({ catalogue, stores, packs, placement, events, warn })
-    const drainer = new Drainer({ catalogue, stores, copies, events, copiesWanted, reports: join(dir, 'reports'), warn })
+    const drainer = new Drainer({
+      catalogue,
+      stores,
+      copies,
+      events,
+      copiesWanted,
+      reports: join(dir, 'reports'),
+      warn,
+    })
     const scrubber = new Scrubber({ catalogue, copies, copiesWanted, periodMs: 3_600_000, bytesPerSecond, warn })
     return { packs, placement, copies, drainer, scrubber }
   }
