@@ -38,7 +38,7 @@ describe(`own API (seed ${random.seed})`, () => {
   const copies = Array.from({ length: 3 }, () => instanceOfSize(random, 200, uidsOf(original)))
 
   before(async () => {
-    firn = await Firn.start()
+    firn = await Firn.start({ config: { imports: [{ name: 'old', type: 'folder', folder: 'old' }] } })
     for (const one of [original, ...copies]) await stow(firn.dicomWeb, [one.file])
     await stow(firn.dicomWeb, [original.file])
     for (const batch of [sent.slice(0, 5), sent.slice(5)]) {
@@ -151,7 +151,10 @@ describe(`own API (seed ${random.seed})`, () => {
         assert.ok(Object.keys(operation.responses).length > 0)
         for (const response of Object.values(operation.responses)) assert.equal(typeof response.description, 'string')
         if (method !== 'get') continue
-        const url = path.replace('{store}', 'local').replace(/\{\w+\}/g, sha256(original.file))
+        const url = path
+          .replace('{store}', 'local')
+          .replace('{name}', 'old')
+          .replace(/\{\w+\}/g, sha256(original.file))
         const answer = await get(firn.url + url)
         // With one store there is nowhere to move anything.
         if (!path.includes('/drain')) assert.equal(answer.status, 200, path)
