@@ -87,12 +87,12 @@ function sourceOf(
 }
 
 function headersOf({ headers, tokenVariable }: DicomwebImportConfig): Record<string, string> {
-  const named = Object.entries(headers ?? {}).map(([name, variable]) => [name, secretIn(variable)])
-  const token = tokenVariable === undefined ? {} : { authorization: `Bearer ${secretIn(tokenVariable)}` }
+  const named = Object.entries(headers ?? {}).map(([name, variable]) => [name, variableOf(variable)])
+  const token = tokenVariable === undefined ? {} : { authorization: `Bearer ${variableOf(tokenVariable)}` }
   return { ...Object.fromEntries(named), ...token }
 }
 
-function secretIn(variable: string): string {
+function variableOf(variable: string): string {
   const value = process.env[variable]
   if (value !== undefined && value !== '') return value
   throw new ArchiveError('invalid_request', `the environment variable ${variable} is not set where the node runs`)

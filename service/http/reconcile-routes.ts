@@ -68,6 +68,7 @@ export const RECONCILE_ROUTES = [
       next: count.nullable().describe('pass as `after` to go on from here'),
     }),
     async handle({ reconciler }, { after, limit }) {
+      if (!(await reconciler.findings.exists())) return { findings: [], next: null }
       const { rows, next } = await reconciler.findings.page(after, limit)
       return { findings: rows as z.output<typeof findingSchema>[], next }
     },

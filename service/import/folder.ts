@@ -135,7 +135,8 @@ export class FolderSource implements ImportSource {
       const { size } = await file.stat()
       const read = (start: number, end: number) => chunks(file, start, end)
       const { header, whole } = await readHeader(read, size, this.#options.headerBytesMax)
-      const { studyUid, sopInstanceUid } = admit(header, whole)
+      // Where the header is complete, what isn't in it isn't anywhere.
+      const { studyUid, sopInstanceUid } = admit(header, whole || header.complete)
       const attributes = describeInstance(header).study()
       const patientId = textOf(attributes, '00100020') ?? ''
       return {

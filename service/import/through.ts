@@ -99,12 +99,12 @@ export class ReadThrough {
 
   async #bringFrom({ name, run, readThroughMs }: RunningImport, studyUid: string): Promise<void> {
     const key = `${name} ${studyUid}`
-    const known = this.#bringing.get(key)
-    const work = known ?? this.#inTurn(() => run.takeNow(studyUid))
-    if (!known) {
-      this.#bringing.set(key, work)
-      work.catch(() => undefined).finally(() => this.#bringing.delete(key))
-    }
+    const work =
+      this.#bringing.get(key) ??
+      this.#inTurn(() => run.takeNow(studyUid)).finally(() => {
+        this.#bringing.delete(key)
+      })
+    this.#bringing.set(key, work)
     const outcome = await withinTime(work, readThroughMs)
     if (outcome === 'late') {
       throw new ArchiveError(

@@ -93,7 +93,7 @@ export class Reconciler {
     return this.#report
   }
 
-  get findings(): Pick<ReportFile, 'page'> {
+  get findings(): Pick<ReportFile, 'page' | 'exists'> {
     return this.#options.findings
   }
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdir, open, rename } from 'node:fs/promises'
+import { access, mkdir, open, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { ArchiveError } from '../errors.ts'
 import { syncFolder } from '../sync-folder.ts'
@@ -26,6 +26,13 @@ export class ReportFile {
     })
     await (await open(this.path, 'wx', 0o640)).close()
     await syncFolder(dirname(this.path))
+  }
+
+  async exists(): Promise<boolean> {
+    return access(this.path).then(
+      () => true,
+      () => false,
+    )
   }
 
   /** Resolves when the lines are durable. */
