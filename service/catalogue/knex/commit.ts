@@ -3,7 +3,7 @@ import type { Change, RecordOutcome } from '../ports.ts'
 import { addChanges } from './feed.ts'
 import type { KeptIds } from './kept-ids.ts'
 import { layOverNewSeries, layOverNewStudy } from './overlay/lay.ts'
-import { recount, rejectedAmong } from './overlay/visibility.ts'
+import { hasRejections, recount, rejectedAmong } from './overlay/visibility.ts'
 import type { InstanceRows } from './rows.ts'
 
 /** SQLite takes 32,766 parameters a statement; the widest row has some 20. */
@@ -44,10 +44,9 @@ class Commit {
 
   async run(instances: readonly InstanceRows[]): Promise<RecordOutcome[]> {
     const served = await this.#served(instances)
-    this.#rejected = await rejectedAmong(
-      this.#trx,
-      instances.map(({ copy }) => copy.uid),
-    )
+    const uids = instances.map(({ copy }) => copy.uid)
+    const some = await hasRejections(this.#trx)
+    if (some) this.#rejected = await rejectedAmong(this.#trx, uids)
     const rows: object[] = []
     const changes: Omit<Change, 'seq'>[] = []
     const outcomes: RecordOutcome[] = []
@@ -69,7 +68,7 @@ class Commit {
     }
     await this.#insert('instances', rows)
     await this.#addGains()
-    for (const study of await this.#rejectedStudies(instances)) await recount(this.#trx, study)
+    if (some) for (const study of await this.#rejectedStudies(instances)) await recount(this.#trx, study)
     await addChanges(this.#trx, changes)
     return outcomes
   }
