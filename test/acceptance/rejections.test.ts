@@ -1,7 +1,8 @@
 /** Rejection (IHE IOCM) as a client sees it: what is shown changes, what is kept never does. */
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { Firn } from '../support/firn.ts'
+import { Firn, firnCommand } from '../support/firn.ts'
+import { tempDir } from '../support/host.ts'
 import { type Instance, makeInstance } from '../support/instances.ts'
 import { Officer } from '../support/officer.ts'
 import { sha256 } from '../support/part10.ts'
@@ -158,6 +159,58 @@ describe(`rejection (seed ${random.seed})`, () => {
     )
     await officer.store(lie)
     assert.deepEqual(await counts((others[0] as Instance).studyUid), ['2', '4', 'CT,MR'])
+  })
+})
+
+describe('who may reject and correct', () => {
+  it('only tokens with the role records, or admin; and only they see by digest what is hidden', async () => {
+    const dataDir = tempDir('roles')
+    const tokens = new Map<string, string>()
+    for (const role of ['send', 'read', 'records', 'admin']) {
+      const made = await firnCommand(['token', 'create', '--role', role, '--name', role, '--data', dataDir, '--json'])
+      tokens.set(role, (JSON.parse(made.stdout) as { token: string }).token)
+    }
+    const config = { auth: { required: true }, corrections: { dicomwebDelete: 'hide' } }
+    const firn = await Firn.start({ dataDir, config })
+    try {
+      const instances = ['send', 'read', 'records', 'admin'].map(() => makeInstance(random))
+      for (const { file } of instances) {
+        const headers = { authorization: `Bearer ${tokens.get('send')}` }
+        assert.equal((await stow(firn.dicomWeb, [file], { headers })).status, 200)
+      }
+      for (const [n, role] of ['send', 'read', 'records', 'admin'].entries()) {
+        const { studyUid, file } = instances[n] as Instance
+        const authorization = `Bearer ${tokens.get(role)}`
+        const ask = async (method: string, url: string, body?: object) => {
+          const headers = { authorization, 'content-type': 'application/json' }
+          return (await send(url, { method, headers, ...(body ? { body: JSON.stringify(body) } : {}) })).status
+        }
+        const may = role === 'records' || role === 'admin'
+        const api = `${firn.url}/api/v1`
+        const routes: [string, string, object?][] = [
+          ['POST', `/studies/${studyUid}/corrections`, { attributes: { StudyID: '1' } }],
+          ['POST', `/studies/${studyUid}/patient`, { to: { patientId: role }, attributes: { PatientName: 'A' } }],
+          ['POST', '/patients/merges', { prior: { patientId: role }, surviving: { patientId: `${role}2` } }],
+          ['POST', `/patients/${role}2/corrections`, { attributes: { PatientSex: 'F' } }],
+          ['GET', `/studies/${studyUid}/corrections`],
+          ['POST', `/studies/${studyUid}/rejections`, { code: '113001' }],
+          ['GET', `/studies/${studyUid}/rejections`],
+        ]
+        for (const [method, path, body] of routes) {
+          assert.equal(await ask(method, api + path, body), may ? 200 : 403, `${role} ${method} ${path}`)
+        }
+        const rest = await ask('DELETE', `${firn.dicomWeb}/studies/${studyUid}`)
+        assert.equal(rest, may ? 404 : 403, 'what is hidden already is not there to be deleted')
+        const hidden = sha256((instances[2] as Instance).file)
+        if (n >= 2) assert.equal(await ask('GET', `${api}/instances/by-digest/${hidden}`), 200, role)
+        if (n >= 2) assert.equal(await ask('GET', `${api}/instances/by-digest/${sha256(file)}`), 200, role)
+      }
+      const reader = { authorization: `Bearer ${tokens.get('read')}` }
+      const url = `${firn.url}/api/v1/instances/by-digest/${sha256((instances[2] as Instance).file)}`
+      assert.equal((await send(url, { headers: reader })).status, 404)
+    } finally {
+      await firn.kill()
+    }
   })
 })
 

@@ -3,7 +3,7 @@ import type { Change, CopyId, RecordOutcome } from '../ports.ts'
 import { addChanges } from './feed.ts'
 import type { KeptIds } from './kept-ids.ts'
 import { layOverNewSeries, layOverNewStudy } from './overlay/lay.ts'
-import { recount, rejectedAmong } from './overlay/visibility.ts'
+import { hasRejections, recount, rejectedAmong } from './overlay/visibility.ts'
 import { owe, unserve } from './replication.ts'
 import type { InstanceRows } from './rows.ts'
 import { insertInto, marksFor, type StatementRunner, type Statements } from './statements.ts'
@@ -59,10 +59,9 @@ class Commit {
       this.#trx,
       instances.map(({ copy }) => copy),
     )
-    this.#rejected = await rejectedAmong(
-      this.#trx,
-      instances.map(({ copy }) => copy.uid),
-    )
+    const uids = instances.map(({ copy }) => copy.uid)
+    const some = await hasRejections(this.#trx)
+    if (some) this.#rejected = await rejectedAmong(this.#trx, uids)
     const rows: Row[] = []
     const owing: CopyId[] = []
     const changes: Omit<Change, 'seq'>[] = []
@@ -96,7 +95,7 @@ class Commit {
     await this.#insert('instances', rows)
     await owe(this.#trx, owing)
     await this.#addGains()
-    for (const study of await this.#rejectedStudies(instances)) await recount(this.#trx, study)
+    if (some) for (const study of await this.#rejectedStudies(instances)) await recount(this.#trx, study)
     await addChanges(this.#trx, changes)
     return outcomes
   }

@@ -42,14 +42,30 @@ export async function setPolicy(knex: Knex, policy: RejectionPolicy): Promise<vo
 
 /** Of these instances those that are to be hidden, as `study instance`: a rejection speaks of an instance of one study. */
 export async function rejectedAmong(knex: Knex, uids: readonly string[]): Promise<ReadonlySet<string>> {
-  const hidden = new Set<string>()
-  for (let at = 0; at < uids.length; at += UIDS_PER_QUERY) {
-    const rows = await activeRejections(knex).whereIn('r.instance_uid', uids.slice(at, at + UIDS_PER_QUERY))
-    if (rows.length === 0) continue
-    const policy = await policyOf(knex)
-    for (const row of rows) if (hides(row, policy)) hidden.add(`${row.study_uid} ${row.instance_uid}`)
-  }
-  return hidden
+  const rows: RejectedRow[] = await activeRejections(knex).whereRaw(isAmong(knex), [
+    knex.client.config.client === 'pg' ? [...uids] : JSON.stringify(uids),
+  ])
+  if (rows.length === 0) return NONE
+  const policy = await policyOf(knex)
+  return new Set(rows.filter((row) => hides(row, policy)).map((row) => `${row.study_uid} ${row.instance_uid}`))
+}
+
+interface RejectedRow {
+  instance_uid: string
+  study_uid: string
+  code: string
+  is_note: boolean | number
+}
+
+const NONE: ReadonlySet<string> = new Set()
+
+/** One value for the whole list: a statement with hundreds of them costs more to build than to run. */
+const isAmong = (knex: Knex): string =>
+  knex.client.config.client === 'pg' ? 'r.instance_uid = ANY(?)' : 'r.instance_uid IN (SELECT value FROM json_each(?))'
+
+/** False in most archives, where nothing further need be asked about what comes in. */
+export async function hasRejections(knex: Knex): Promise<boolean> {
+  return (await knex('rejections').first('id')) !== undefined
 }
 
 /** Rejections of instances that nobody has taken back. */
@@ -64,7 +80,7 @@ export function activeRejections(knex: Knex): Knex.QueryBuilder {
     .select('r.instance_uid', 'r.study_uid', 'r.rejection', 'r.code', 'r.is_note')
 }
 
-function hides({ code, is_note }: { code: string; is_note: boolean | number }, policy: RejectionPolicy): boolean {
+function hides({ code, is_note }: RejectedRow, policy: RejectionPolicy): boolean {
   return !policy.shownCodes.includes(code) && !(is_note && policy.notesShown)
 }
 
