@@ -52,6 +52,7 @@ describe(`storage commitment on bad days (seed ${random.seed})`, () => {
     let listener: CommitmentListener | undefined
     try {
       for (let round = 0; round < ROUNDS; round++) {
+        const before = accepted.size
         const asking = Array.from({ length: 6 }, async () => {
           const here = Array.from({ length: random.between(1, 4) }, () => makeInstance(random, { frameBytes: 2000 }))
           const away = Array.from({ length: random.below(2) }, () => makeInstance(random))
@@ -62,7 +63,9 @@ describe(`storage commitment on bad days (seed ${random.seed})`, () => {
             accepted.set(transactionUid, { all: [...here, ...away], stored })
           }
         })
-        await delay(random.between(30, 700))
+        // Most kills hit a node that is deciding; some one that has accepted nothing yet.
+        if (round % 3 > 0) await until('an accepted request', () => accepted.size > before, 60_000)
+        await delay(random.between(0, 300))
         await firn.kill()
         await Promise.all(asking)
         // Now and then there is somebody to take results.
@@ -72,7 +75,7 @@ describe(`storage commitment on bad days (seed ${random.seed})`, () => {
         }
         await firn.start()
       }
-      assert.ok(accepted.size > ROUNDS, `${accepted.size} requests were accepted`)
+      assert.ok(accepted.size >= ROUNDS / 2, `${accepted.size} requests were accepted`)
       const early = listener?.reports ?? []
       listener = await CommitmentListener.listen(port)
       const taken = () => [...early, ...(listener?.reports ?? [])]
