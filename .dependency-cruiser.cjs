@@ -117,8 +117,8 @@ module.exports = {
         'service/$1/',
         'service/(dicom|ingest|import|retrieve|lifecycle|config|retention)/',
         'service/errors',
-          'service/events/event',
-          'service/[a-z-]+/[a-z-]*ports[.]ts$',
+        'service/events/event',
+        'service/[a-z-]+/[a-z-]*ports[.]ts$',
       ),
     },
     {

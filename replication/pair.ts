@@ -1,11 +1,10 @@
 import { type Comparison, compare } from './compare.ts'
 import { Health } from './health.ts'
 import { judge, PROTOCOL, type Verdict } from './judge.ts'
+import { lacking } from './lacking.ts'
 import { Mirror } from './mirror.ts'
 import {
   type Clock,
-  type CopyId,
-  type DigestEntry,
   type EventChain,
   type Head,
   type Hello,
@@ -388,18 +387,3 @@ export class Pair {
     this.#wake = undefined
   }
 }
-
-/** Which of these copies this site doesn't hold, or serves differently. */
-export async function lacking(
-  local: Pick<LocalCopies, 'describe'>,
-  entries: readonly DigestEntry[],
-): Promise<boolean[]> {
-  const answers: boolean[] = []
-  for (const entry of entries) {
-    const copy = await local.describe(entry)
-    answers.push(copy === undefined || copy.served !== entry.served)
-  }
-  return answers
-}
-
-export type { CopyId }

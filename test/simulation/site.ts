@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { lacking, Pair, type PairMemory } from '../../replication/pair.ts'
+import { lacking } from '../../replication/lacking.ts'
+import { Pair, type PairMemory } from '../../replication/pair.ts'
 import { type Clock, type Hello, PeerError } from '../../replication/ports.ts'
 import type { LandingLocation } from '../../service/catalogue/ports.ts'
 import { admit, parseHeader } from '../../service/dicom/part10.ts'
