@@ -51,6 +51,8 @@ export interface PeerLink {
   send(copy: Pick<Copy, 'sopInstanceUid' | 'source'>): Sending
   /** Which of these copies the other site doesn't hold, or serves differently than `served` says. At most 1,000 at once. */
   lacking(copies: readonly DigestEntry[]): Promise<boolean[]>
+  /** Which of these bytes the other site holds, having read and hashed them for this answer. At most 50 at once. */
+  verified(sha256s: readonly string[]): Promise<boolean[]>
   /** Asks the other site to send these to us when it can. */
   owe(copies: readonly CopyId[]): Promise<void>
   /** Whole lines of the other site's own log behind a number; empty when there were none within the waiting time. */

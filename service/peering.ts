@@ -29,6 +29,7 @@ import { VERSION } from './version.ts'
 /** Senders count as being served for so long after the last instance. */
 const BUSY_MS = 1000
 const RECORDS_MS = 1000
+const VERIFIED_AT_ONCE = 50
 
 /** The way to the other site, opened before anything else of this one is. */
 export interface PeerAccess {
@@ -73,7 +74,7 @@ export interface Peering {
   pair: Pair
   mirror: MirrorPort
   memory: PeerMemory
-  /** Which of these bytes the other site holds too, as far as a comparison has proved it. */
+  /** Which of these bytes the other site holds too: it has read and hashed them for this. None while not in sync. */
   confirmed(sha256s: readonly string[]): Promise<ReadonlySet<string>>
   /** Answers the other site from here on, and begins to greet it. Resolves with the port. */
   start(receive: Receive): Promise<number>
@@ -184,9 +185,13 @@ export function openPeering(options: PeeringOptions): Peering {
     mirror,
     memory,
     confirmed: async (sha256s) => {
-      if (!pair.inSync) return new Set()
-      const owed = await Promise.all(sha256s.map((sha256) => catalogue.replication.isOwed(sha256)))
-      return new Set(sha256s.filter((_, index) => !owed[index]))
+      const confirmed = new Set<string>()
+      for (let at = 0; at < sha256s.length && pair.inSync; at += VERIFIED_AT_ONCE) {
+        const some = sha256s.slice(at, at + VERIFIED_AT_ONCE)
+        const answers = await link.verified(some)
+        for (const [index, sha256] of some.entries()) if (answers[index]) confirmed.add(sha256)
+      }
+      return confirmed
     },
     start: async (receive) => {
       const { host, port } = config.listen
@@ -200,6 +205,7 @@ export function openPeering(options: PeeringOptions): Peering {
         receive,
         catalogue,
         instances,
+        isIntact: (record) => instances.isIntact(record),
         local,
         events,
         records,
@@ -213,8 +219,10 @@ export function openPeering(options: PeeringOptions): Peering {
     },
     stop: async () => {
       stopping.abort()
-      await Promise.all([pair.stop(), server?.close(), ...following])
+      const stopped = Promise.all([pair.stop(), server?.close(), ...following])
+      // A call that the other site never answers must not keep this one from stopping.
       link.close()
+      await stopped
       for (const opened of peerLogs.values()) await (await opened).close()
     },
   }

@@ -25,6 +25,7 @@ import {
   PATHS,
   PROOF_TRAILER,
   SITE_HEADER,
+  verifiedSchema,
 } from './wire.ts'
 
 export interface HttpLinkOptions {
@@ -40,12 +41,15 @@ export interface HttpLinkOptions {
 
 /** Summing 100 million digests takes its time. */
 const DIGESTS_TIMEOUT_MS = 30 * 60_000
+/** Fifty large instances are read and hashed. */
+const VERIFY_TIMEOUT_MS = 5 * 60_000
 const ATTEMPT_MS = 3000
 
 /** The other site over HTTP(S). One address is used until it fails; then the next one is tried. */
 export class HttpLink implements PeerLink {
   readonly #options: HttpLinkOptions
   readonly #agent: http.Agent
+  readonly #underway = new Set<http.ClientRequest>()
   #address = 0
   /** Which address a request was sent to: by the time it fails, others may have moved on to the next one. */
   readonly #sentTo = new WeakMap<http.ClientRequest, number>()
@@ -58,7 +62,9 @@ export class HttpLink implements PeerLink {
     this.#agent = tls ? new https.Agent({ ...agent, ...tls, minVersion: 'TLSv1.3' }) : new http.Agent(agent)
   }
 
+  /** Breaks off what is under way, however long the other site would take. */
   close(): void {
+    for (const request of this.#underway) request.destroy(new Error('this site stops'))
     this.#agent.destroy()
   }
 
@@ -82,6 +88,13 @@ export class HttpLink implements PeerLink {
     const { lacking } = await this.#json('POST', PATHS.lacking, lackingSchema, { copies })
     if (lacking.length !== copies.length) throw new PeerError('refused', 'an answer for each copy was expected')
     return lacking
+  }
+
+  async verified(sha256s: readonly string[]): Promise<boolean[]> {
+    const options = { timeoutMs: VERIFY_TIMEOUT_MS, ownSocket: true }
+    const { verified } = await this.#json('POST', PATHS.verified, verifiedSchema, { sha256s }, options)
+    if (verified.length !== sha256s.length) throw new PeerError('refused', 'an answer for each digest was expected')
+    return verified
   }
 
   async owe(copies: readonly CopyId[]): Promise<void> {
@@ -167,6 +180,8 @@ export class HttpLink implements PeerLink {
     const own = tls ? { ...tls, agent: false as const } : { agent: false as const }
     const request = (tls ? https : http).request(url, { ...options, ...(ownSocket ? own : { agent: this.#agent }) })
     this.#sentTo.set(request, this.#address)
+    this.#underway.add(request)
+    request.once('close', () => this.#underway.delete(request))
     // Whoever awaits the response hears of it too; without a listener it would end the process.
     request.on('error', () => undefined)
     return request

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { lacking } from '../../replication/lacking.ts'
 import type { Pair } from '../../replication/pair.ts'
 import { type LocalCopies, PeerError } from '../../replication/ports.ts'
-import type { CatalogueJournal } from '../catalogue/ports.ts'
+import type { CatalogueJournal, InstanceRecord } from '../catalogue/ports.ts'
 import { ArchiveError } from '../errors.ts'
 import type { Receive } from '../ingest/ports.ts'
 import type { OpenInstances } from '../retrieve/ports.ts'
@@ -14,6 +14,7 @@ import { NOT_FOUND, OK, peerStatus } from './status-map.ts'
 import {
   COPY_HEADER,
   copiesSchema,
+  digestListSchema,
   entriesSchema,
   helloSchema,
   JSON_BYTES_MAX,
@@ -39,6 +40,8 @@ export interface PeerServerOptions {
   catalogue: Pick<CatalogueJournal, 'byDigest'>
   /** Reads this site's storage alone: it must not ask the other site in turn. */
   instances: OpenInstances
+  /** Whether stored bytes still have their digest. */
+  isIntact(record: InstanceRecord): Promise<boolean>
   local: LocalCopies
   events: EventSource
   /** Texts that events name by their digests. */
@@ -70,6 +73,7 @@ export class PeerServer {
       [`POST ${PATHS.hello}`]: (req, res) => this.#hello(req, res),
       [`POST ${PATHS.instances}`]: (req, res) => this.#store(req, res),
       [`POST ${PATHS.lacking}`]: (req, res) => this.#lacking(req, res),
+      [`POST ${PATHS.verified}`]: (req, res) => this.#verified(req, res),
       [`POST ${PATHS.owe}`]: (req, res) => this.#owe(req, res),
       [`GET ${PATHS.events}`]: (_req, res, url) => this.#events(res, url),
       [`GET ${PATHS.yourEvents}`]: (_req, res, url) => this.#yourEvents(res, url),
@@ -164,6 +168,18 @@ export class PeerServer {
   async #lacking(req: IncomingMessage, res: ServerResponse): Promise<void> {
     const { copies } = entriesSchema.parse(await readJson(req))
     answer(res, { lacking: await lacking(this.#options.local, copies) })
+  }
+
+  /** From the bytes as they are now, never from the catalogue: the other site promises by it (storage commitment). */
+  async #verified(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    const { sha256s } = digestListSchema.parse(await readJson(req))
+    const { catalogue, isIntact } = this.#options
+    const verified: boolean[] = []
+    for (const sha256 of sha256s) {
+      const record = await catalogue.byDigest(sha256)
+      verified.push(record !== undefined && (await isIntact(record)))
+    }
+    answer(res, { verified })
   }
 
   async #owe(req: IncomingMessage, res: ServerResponse): Promise<void> {

@@ -35,6 +35,8 @@ export const proofSchema = z.object({
 
 export const entriesSchema = z.object({ copies: z.array(copyId.extend({ served: z.boolean() })).max(1000) })
 export const copiesSchema = z.object({ copies: z.array(copyId).max(1000) })
+export const digestListSchema = z.object({ sha256s: z.array(sha256).max(50) })
+export const verifiedSchema = z.object({ verified: z.array(z.boolean()).max(50) })
 export const lackingSchema = z.object({ lacking: z.array(z.boolean()).max(1000) })
 export const receiptSchema = z.object({ sha256 })
 export const digestsSchema = z.union([
@@ -47,6 +49,7 @@ export const PATHS = {
   hello: '/peer/v1/hello',
   instances: '/peer/v1/instances',
   lacking: '/peer/v1/lacking',
+  verified: '/peer/v1/verified',
   owe: '/peer/v1/owe',
   events: '/peer/v1/events',
   yourEvents: '/peer/v1/your-events',

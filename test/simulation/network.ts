@@ -133,6 +133,7 @@ export function linkOver(network: Network, from: { name: Name; site: string; ali
     ourEvents: async (after) => Buffer.from((await call('ourEvents', { after })).lines),
     digests: (range) => call('digests', range),
     record: async () => undefined,
+    verified: async (sha256s) => sha256s.map(() => false),
     fetch: async () => undefined,
   }
 }
