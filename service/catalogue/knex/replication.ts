@@ -118,14 +118,30 @@ async function* copiesFrom(knex: Knex, prefix: string): AsyncGenerator<CopyId & 
   }
 }
 
+/** What both tables say of a copy's bytes. */
+const COPY_COLUMNS = [
+  'uid',
+  'sha256',
+  'digest_prefix',
+  'sop_class',
+  'transfer_syntax',
+  'size_bytes',
+  'data_set_offset',
+  'source',
+  'received',
+  'segment',
+  'segment_offset',
+  'pack',
+  'pack_offset',
+]
+
 /**
  * Makes room for another copy to be served under this UID: the served one goes among the conflicting ones. Its study and
  * series stay, even empty: another copy of theirs may come.
  */
 export async function unserve(trx: Knex.Transaction, uid: string, servedSha256: string): Promise<void> {
-  const { id, study, series, instance_number, number_of_frames, position, attributes, ...copy } = await trx('instances')
-    .where({ uid })
-    .first()
+  const { id, study, series, ...row } = await trx('instances').where({ uid }).first()
+  const copy = Object.fromEntries(COPY_COLUMNS.map((column) => [column, row[column]]))
   const { uid: study_uid } = await trx('studies').where({ id: study }).first('uid')
   const { uid: series_uid } = await trx('series').where({ id: series }).first('uid')
   await trx('instances').where({ id }).del()
@@ -139,7 +155,8 @@ export async function unserve(trx: Knex.Transaction, uid: string, servedSha256: 
     await trx(table)
       .where({ id: row })
       .update({
-        instance_count: trx.raw('instance_count - 1'),
+        // Hidden ones are not counted.
+        instance_count: trx.raw('instance_count - ?', [row.hidden ? 0 : 1]),
         bytes: trx.raw('bytes - ?', [copy.size_bytes]),
       })
   }
