@@ -183,7 +183,8 @@ function serve(one: Route<z.ZodObject, z.ZodType>, context: ApiContext): Request
   }
 }
 
-const readJson = express.json({ limit: BODY_BYTES_MAX, type: () => true })
+// No other type: a page in somebody's browser may send text anywhere without asking, JSON it may not.
+const readJson = express.json({ limit: BODY_BYTES_MAX })
 const bodyOf = ({ body }: Route<z.ZodObject, z.ZodType>): RequestHandler[] => (body ? [readJson] : [])
 
 const invalid = (error: z.ZodError): ArchiveError =>

@@ -40,7 +40,7 @@ export function addRetentionStreams(router: Router, context: ApiContext): void {
     '/retention/plan',
     only('records'),
     noting(context.audit, 'query', 'retention-plan'),
-    express.json({ limit: '256kb', type: () => true }),
+    express.json({ limit: '256kb' }),
     async (req, res) => plan(context, req, res),
   )
 }

@@ -63,7 +63,11 @@ describe(`a records officer (seed ${random.seed})`, () => {
   }
 
   async function post(who: string, path: string, body?: object) {
-    const init = { method: 'POST', headers: as(who), ...(body ? { body: JSON.stringify(body) } : {}) }
+    const init = {
+      method: 'POST',
+      headers: { ...as(who), 'content-type': 'application/json' },
+      ...(body ? { body: JSON.stringify(body) } : {}),
+    }
     const answer = await send(`${firn.url}/api/v1${path}`, init)
     return { status: answer.status, body: json<Record<string, unknown>>(answer) }
   }
@@ -315,6 +319,7 @@ describe(`a records officer (seed ${random.seed})`, () => {
     const open = await Firn.start({ dataDir: tempDir('open') })
     const answer = await send(`${open.url}/api/v1/holds`, {
       method: 'POST',
+      headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ patient: { patientId: 'X' }, case: 'C', reason: 'R', holder: 'H' }),
     })
     await open.stop()
