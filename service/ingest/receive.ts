@@ -202,7 +202,8 @@ export class Receiver implements Receive {
       landing.append({ name, sizeBytes, note: { firn: 1, sha256, received, source } }, beginning.chunks)
     let mirrored: Mirrored | undefined
     const begin = (): Mirrored | undefined => {
-      mirrored ??= this.#begin(arrival)
+      if (mirrored) return mirrored
+      mirrored = this.#begin(arrival)
       // Nobody waits here: what is in memory is in memory anyway.
       for (const chunk of mirrored ? beginning.chunks : []) void mirrored?.write(chunk)
       return mirrored

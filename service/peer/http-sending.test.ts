@@ -74,4 +74,24 @@ describe('an instance on its way to the other site', () => {
       await assert.rejects(sending.finish(LAST), { code: 'never', message: 'no such thing here' })
     })
   })
+
+  test('many chunks that nobody takes yet wait together, and a site that never answers has failed in time', async () => {
+    const warned: string[] = []
+    const note = ({ name }: Error): void => void warned.push(name)
+    process.on('warning', note)
+    // Takes everything, says nothing.
+    await withPeer(
+      (req) => void req.resume(),
+      async (link) => {
+        const sending = link.send(COPY)
+        for (let n = 0; n < 64; n++) void sending.write(Buffer.alloc(65_536))
+        const started = performance.now()
+        await assert.rejects(sending.finish(LAST), /no answer in time/)
+        assert.ok(performance.now() - started < 5000)
+      },
+    )
+    await new Promise((resolve) => setImmediate(resolve))
+    process.off('warning', note)
+    assert.deepEqual(warned, [])
+  })
 })

@@ -14,6 +14,7 @@ export class HttpSending implements Sending {
   /** Nothing more is to be sent: it was answered, has failed, or was given up. */
   #over = false
   #timer: NodeJS.Timeout | undefined
+  #draining: Promise<void> | undefined
 
   constructor(request: ClientRequest, timeoutMs: number, explain: (error: Error) => PeerError) {
     this.#request = request
@@ -25,13 +26,22 @@ export class HttpSending implements Sending {
     request.on('information', () => this.#timer?.refresh())
   }
 
+  /** One wait for all that is handed over meanwhile: small instances are, without waiting. */
   async write(chunk: Buffer): Promise<void> {
     if (this.#over || this.#request.write(chunk)) return
-    // Slow is fine as long as it moves.
-    await new Promise<void>((resolve) => {
-      this.#expect('no progress')
+    this.#draining ??= this.#drained().finally(() => {
+      this.#draining = undefined
+    })
+    await this.#draining
+  }
+
+  /** Slow is fine as long as it moves. */
+  #drained(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#expect('no progress')
       const done = (): void => {
-        clearTimeout(this.#timer)
+        // By then it may be the answer that is waited for, under a timer of its own.
+        clearTimeout(timer)
         this.#request.off('drain', done)
         this.#request.off('close', done)
         resolve()
@@ -66,9 +76,10 @@ export class HttpSending implements Sending {
   }
 
   /** The request breaks unless it moves within the time. */
-  #expect(otherwise: string): void {
+  #expect(otherwise: string): NodeJS.Timeout {
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => this.#request.destroy(new Error(otherwise)), this.#timeoutMs)
+    return this.#timer
   }
 
   /** An answer may come before everything was sent: a refusal. */

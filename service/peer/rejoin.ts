@@ -90,7 +90,9 @@ async function remembered(
       { site: memory.site, chain: undefined, removed: memory.removed },
       theirs,
     )
-    return verdict.verdict === 'we-are-old' ? verdict.theirs : undefined
+    if (verdict.verdict === 'we-are-old') return verdict.theirs
+    // A site that doesn't work with this one has not said that all is well.
+    return verdict.verdict === 'refused' ? 'away' : undefined
   } catch {
     // When it is back its greeting tells, and the node starts again.
     return 'away'
